@@ -1,0 +1,41 @@
+#pragma once
+/* Memory that an array lies in: an extent of the arena, or a file mapped into the arena's file region. Either way it is at one
+   address in every process of the program. Shared by the arrays that view it, given back when the last of them is gone.
+   The caller makes and destroys storages; workers only see addresses. */
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace cadre {
+
+class Storage {
+ public:
+  Storage(std::byte* data, std::size_t bytes) : data_(data), bytes_(bytes) {}
+  Storage(const Storage&) = delete;
+  Storage& operator=(const Storage&) = delete;
+  virtual ~Storage() = default;
+
+  std::byte* data() const noexcept { return data_; }
+  std::size_t bytes() const noexcept { return bytes_; }
+
+  /** A mapped file, which workers open through the caller's descriptor; nullptr for arena memory. */
+  struct File {
+    int fd = -1;               // open in the caller while the storage lives
+    std::uint64_t serial = 0;  // unique in the program: tells a worker that the address range now holds another file
+    bool writable = false;
+    std::string path;          // for messages
+  };
+  virtual const File* file() const noexcept { return nullptr; }
+
+ protected:
+  std::byte* data_;
+  std::size_t bytes_;
+};
+
+/** `bytes` of zeroed arena memory on 2 MiB pages where the machine allows. Throws Error with both figures when it does not fit.
+    `zero` false: the contents are undefined, which spares recycled memory its cleaning. */
+std::shared_ptr<Storage> allocate_storage(std::size_t bytes, bool zero = true);
+
+}  // namespace cadre

@@ -1,0 +1,13 @@
+#pragma once
+/* Whether what a library declares can be believed: counts, names, types, functions. */
+#include <string>
+
+#include <cadre/kernels/kernel.h>
+
+namespace cadre {
+
+/** The first fault of a library's declarations, as a sentence ("kernel tally: input 2 has no name"), or "" when there is none. Reads
+    what the library points at, so a library that was never checked belongs into a process that may die. */
+std::string declaration_fault(const cadre_library&);
+
+}  // namespace cadre

@@ -1,0 +1,42 @@
+#pragma once
+/* The races: one file for each, with its problem, the right answer, and everybody who runs in it. */
+#include <algorithm>
+#include <cstddef>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <cadre/bench/harness.hpp>
+#include <cadre/bench/loops.hpp>
+
+namespace cadre::bench {
+
+/** What all races of a run have in common. */
+struct Setting {
+  double scale = 1;  // 1: the sizes of the table; less for a quick look
+  int workers = 2;
+  int level = 4;     // of the loops, as the engine picks for its kernels
+
+  /** n scaled, a multiple of `multiple` and not 0. */
+  std::size_t size(std::size_t n, std::size_t multiple = 1024) const {
+    return std::max(static_cast<std::size_t>(static_cast<double>(n) * scale) / multiple, std::size_t{1}) * multiple;
+  }
+  const Loops& loops() const { return bench::loops(level); }
+};
+
+/** A race by its name; made when its turn has come, since its arrays fill much of the memory, and gone before the next. */
+struct Entry {
+  std::string name;
+  std::function<Race(const Setting&)> make;
+};
+const std::vector<Entry>& entries();
+
+Race sum_race(const Setting&);
+Race axpy_race(const Setting&);
+Race take_race(const Setting&);
+Race black_scholes_race(const Setting&);
+Race histogram_race(const Setting&, std::uint32_t bins);
+Race kmeans_race(const Setting&);
+Race matmul_race(const Setting&);
+
+}  // namespace cadre::bench

@@ -22,10 +22,12 @@ NpyInfo inspect_npy(const std::string& path);
     give a warning on stderr. Fortran order is refused where it matters. Caller only. */
 AnyArray open_npy(const std::string& path);
 
-/** An output file in the making. Caller only; workers reach its memory through Storage::file(). */
+/** An output file in the making. Caller only; workers reach its memory through Storage::file(). In a storage with a file, data() is the
+    file's first byte and bytes() reach to the end of the elements; the array's data lie behind the header. */
 class NpyOutput {
  public:
-  /** Makes the temporary beside `path`, reserves its blocks (a full disk is an Error here, not a SIGBUS later) and maps it. */
+  /** Makes the temporary in the directory of `path` (nameless where the file system can, else ".NAME.PID.tmp"), reserves its blocks (a full
+      disk is an Error here, not a SIGBUS later) and maps it. A link at `path` is followed. */
   NpyOutput(const std::string& path, DType type, const Shape& shape);
   ~NpyOutput();  // removes the temporary if commit() was not reached
   NpyOutput(const NpyOutput&) = delete;

@@ -1,0 +1,61 @@
+#include <cadre/shm/heap.hpp>
+
+#include <unistd.h>
+
+#include <mutex>
+#include <string>
+
+#include <boost/interprocess/indexes/iset_index.hpp>
+#include <boost/interprocess/managed_external_buffer.hpp>
+#include <boost/interprocess/mem_algo/rbtree_best_fit.hpp>
+#include <boost/interprocess/sync/mutex_family.hpp>
+
+#include <cadre/shm/arena.hpp>
+#include <cadre/shm/memory.hpp>
+
+namespace cadre {
+namespace {
+
+namespace ipc = boost::interprocess;
+// No mutex of Boost's in shared memory: one whose owner dies would stay locked for ever. Allocation is one process's, under a private one.
+using Buffer = ipc::basic_managed_external_buffer<char, ipc::rbtree_best_fit<ipc::null_mutex_family>, ipc::iset_index>;
+
+}  // namespace
+
+struct Heap::Impl {
+  mutable std::mutex mutex;
+  pid_t owner = getpid();
+  Buffer buffer{ipc::create_only, Arena::instance().base(), Arena::instance().heap_bytes()};
+};
+
+Heap& Heap::instance() {
+  static Heap* const heap = new Heap;  // lives as long as the arena
+  return *heap;
+}
+
+Heap::Heap() : impl_(new Impl) {}
+
+void* Heap::allocate(std::size_t bytes, std::size_t alignment) {
+  CADRE_CHECK(getpid() == impl_->owner);
+  std::lock_guard lock(impl_->mutex);
+  void* const p = impl_->buffer.allocate_aligned(bytes, alignment < 16 ? 16 : alignment, std::nothrow);
+  if (!p)
+    throw Error("the shared heap has no room for " + human_bytes(bytes) + ": " + human_bytes(impl_->buffer.get_free_memory()) + " of " +
+                human_bytes(impl_->buffer.get_size()) + " are free, perhaps not in one piece; use an array for what is large");
+  return p;
+}
+
+void Heap::deallocate(void* p) noexcept {
+  CADRE_CHECK(getpid() == impl_->owner);
+  std::lock_guard lock(impl_->mutex);
+  impl_->buffer.deallocate(p);
+}
+
+std::size_t Heap::size() const noexcept { return impl_->buffer.get_size(); }
+
+std::size_t Heap::free_bytes() const noexcept {
+  std::lock_guard lock(impl_->mutex);
+  return impl_->buffer.get_free_memory();
+}
+
+}  // namespace cadre

@@ -1,0 +1,153 @@
+/* cadre run: a job from a job file, or one kernel on files named on the command line. */
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <set>
+#include <vector>
+
+#include <cadre/engine/engine.hpp>
+#include <cadre/engine/flags.hpp>
+
+#include "commands.hpp"
+#include "output.hpp"
+#include "progress.hpp"
+#include "signals.hpp"
+#include "summary.hpp"
+
+namespace cadre::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Arguments {
+  std::string target;
+  std::vector<std::string> in, out, params, plugins;
+  std::string expression;
+  std::map<std::string, std::string> values;  // flags with a value, as typed
+  std::map<std::string, bool> switches;
+};
+
+/** "file", "NAME=file": a bare word on the command line is a file too, not the name of an array. */
+std::pair<std::string, std::string> file_binding(const std::string& flag, const std::string& text) {
+  auto [name, file] = parse_binding(text);
+  if (file.empty()) throw Error(flag + " " + text + ": no file is named; " + flag + " [NAME=]FILE.npy");
+  if (!file.ends_with(".npy") && file.find('/') == std::string::npos) file = "./" + file;
+  return {name, file};
+}
+
+Job kernel_job(const Arguments& a) {
+  Step step{.kernel = a.target};
+  for (const std::string& text : a.in) step.in.push_back(file_binding("--in", text));
+  for (const std::string& text : a.out) step.out.push_back(file_binding("--out", text));
+  std::set<std::string> given;
+  for (const std::string& text : a.params) {
+    step.params.push_back(parse_param(text));
+    if (!given.insert(step.params.back().first).second) throw Error("--param " + text + ": " + step.params.back().first + " was given before");
+  }
+  Job job;
+  job.name = a.target;
+  job.steps.push_back(std::move(step));
+  return job;
+}
+
+Job file_job(const Arguments& a, RunSettings& settings) {
+  const char* misplaced = !a.in.empty() ? "--in" : !a.out.empty() ? "--out" : !a.params.empty() ? "--param" : nullptr;
+  if (misplaced) throw Error(std::string(misplaced) + " goes with a kernel; a job file says it itself, under [[steps]]");
+  JobFile file = read_job_file(a.target);
+  for (const auto& [name, value] : file.options) apply_flag(settings, name, value, a.target + ":" + std::to_string(file.option_lines[name]));
+  return std::move(file.job);
+}
+
+/** Every .so in the folders of $CADRE_PLUGIN_PATH, in the order of the folders and of their names. */
+std::vector<std::string> plugins_of_path() {
+  const char* path = std::getenv("CADRE_PLUGIN_PATH");
+  std::vector<std::string> all;
+  std::string rest = path ? path : "";
+  while (!rest.empty()) {
+    const std::size_t colon = std::min(rest.find(':'), rest.size());
+    const std::string folder = rest.substr(0, colon);
+    rest.erase(0, std::min(colon + 1, rest.size()));
+    if (folder.empty()) continue;
+    std::vector<std::string> found;
+    std::error_code error;
+    for (fs::directory_iterator i(folder, error), end; !error && i != end; i.increment(error))
+      if (i->path().extension() == ".so") found.push_back(i->path());
+    std::sort(found.begin(), found.end());
+    all.insert(all.end(), found.begin(), found.end());
+  }
+  return all;
+}
+
+int run(const Arguments& a, Context& context) {
+  for (const Flag& flag : run_flags())
+    if (!flag.built && (a.values.contains(flag.name) || a.switches.contains(flag.name))) throw Error(std::string("--") + flag.name + " is not built yet");
+  if (!a.expression.empty()) throw Error("--expr is not built yet");
+  if (a.target.empty()) throw Error("run what? cadre run KERNEL --in FILE.npy, or cadre run JOB.toml; cadre kernels lists the kernels");
+
+  RunSettings settings;
+  Job job = a.target.ends_with(".toml") ? file_job(a, settings) : kernel_job(a);
+  for (const auto& [name, value] : a.values) apply_flag(settings, name, value, "");
+  for (const std::string& file : a.plugins) apply_flag(settings, "plugin", file, "");
+  for (const auto& [name, given] : a.switches) apply_flag(settings, name, "true", "");
+  for (const std::string& file : plugins_of_path()) settings.options.plugins.push_back(file);
+  context.json = settings.json;
+  job.chunk = settings.chunk;
+  job.digest = settings.digest;
+
+  check_job(job, settings.options);
+  StopSignals signals;
+  Report report;
+  {
+    Engine engine(settings.options);
+    Progress progress(STDERR_FILENO, job.steps.size(), settings.progress && !settings.quiet);
+    if (progress.enabled())
+      job.progress = [&](std::size_t step, std::uint64_t done, std::uint64_t chunks) { progress.update(step, done, chunks); };
+    report = engine.run(job);
+  }
+  if (!report.error.empty()) complain(report.error);
+  write_out(settings.json ? to_json(report) + "\n" : settings.quiet ? bare_results(report) : summary(report));
+  return report.exit_code;
+}
+
+}  // namespace
+
+Command add_run(CLI::App& program, Context& context) {
+  CLI::App* app = program.add_subcommand("run", "Run a kernel on files, or the steps of a job file");
+  app->allow_extras();
+  app->footer(
+      "examples\n"
+      "  cadre run sum --in prices.npy\n"
+      "  cadre run histogram --in x.npy --param bins=1000 --param lo=0 --param hi=1 --out counts.npy --json\n"
+      "  cadre run fares.toml --workers 8\n\n"
+      "cadre kernels lists the kernels, cadre kernels NAME says what one takes and gives.");
+  auto a = std::make_shared<Arguments>();
+  app->add_option("KERNEL|JOB.toml", a->target, "A kernel's name, or a job file (recognised by .toml)")->type_name("");
+  auto repeatable = [&](const char* flag, std::vector<std::string>& into, const char* value, const char* doc) {
+    app->add_option(flag, into, doc)->type_name(value)->allow_extra_args(false)->expected(1)->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  };
+  repeatable("--in", a->in, "[NAME=]FILE.npy", "an input, in the kernel's order or by name; repeatable");
+  repeatable("--out", a->out, "[NAME=]FILE.npy", "an output; repeatable");
+  repeatable("--param", a->params, "NAME=VALUE", "a parameter; repeatable");
+  for (const Flag& flag : run_flags()) {
+    const std::string dashed = std::string("--") + flag.name;
+    const std::string doc = flag.doc;
+    CLI::Option* option = nullptr;
+    if (std::string(flag.name) == "plugin") {
+      repeatable("--plugin", a->plugins, flag.value, flag.doc);
+      continue;
+    }
+    if (flag.value)
+      option = app->add_option_function<std::string>(dashed, [a, flag](const std::string& v) { a->values[flag.name] = v; }, doc)->type_name(flag.value)->take_last();
+    else
+      option = app->add_flag_callback(dashed, [a, flag] { a->switches[flag.name] = true; }, doc);
+    if (!flag.built) option->group("Not built yet");
+  }
+  app->add_option("--expr", a->expression, "an expression instead of a kernel")->type_name("TEXT")->group("Not built yet");
+  return {app, [a, &context] { return run(*a, context); }};
+}
+
+}  // namespace cadre::cli

@@ -1,0 +1,19 @@
+#pragma once
+/* Ctrl-C and its relatives while a job runs: the first asks the engine to stop after what it is doing, the second ends the
+   program at once. Nothing is lost by that: workers end when the program is gone, outputs have no name before they are whole. */
+
+namespace cadre::cli {
+
+class StopSignals {
+ public:
+  /** Takes SIGINT, SIGTERM and SIGHUP, unless the program was started with them ignored (nohup, a background job of a script). */
+  StopSignals();
+  ~StopSignals();
+  StopSignals(const StopSignals&) = delete;
+  StopSignals& operator=(const StopSignals&) = delete;
+};
+
+/** Whether a progress line stands on stderr, so that a sudden end moves off it. */
+void set_line_drawn(bool drawn) noexcept;
+
+}  // namespace cadre::cli

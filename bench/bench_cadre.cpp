@@ -1,5 +1,7 @@
 /* bench_cadre: the same contestants under google benchmark, for its filters, repetitions, JSON and compare.py. Ratios are the business of
    bench_figures, which lets the contestants take turns. */
+#include <cadre/bench/child.hpp>
+#include <cadre/bench/dispatch.hpp>
 #include <cadre/bench/machine.hpp>
 #include <cadre/bench/races.hpp>
 #include <cadre/bench/team.hpp>
@@ -42,10 +44,15 @@ void run_contestant(benchmark::State& state, const Entry& entry, const Setting& 
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (const int status = child_main(argc, argv); status >= 0) return status;
   Setting setting;
   if (const char* scale = std::getenv("CADRE_BENCH_SCALE")) setting.scale = std::atof(scale);
   setting.level = cpu_level();
   set_team_size(setting.workers);
+  // Processes first: a child of a program that has used oneTBB would run on one thread.
+  SpendingPool pool(setting.workers), crowded_pool(kCrowd);
+  setting.pool = &pool;
+  setting.crowded_pool = &crowded_pool;
   // Names need no arrays: the contestants of a race are known from its smallest size.
   Setting tiny = setting;
   tiny.scale = 1e-5;

@@ -1,4 +1,6 @@
 /* bench_figures: every figure of the project, measured, as Markdown. The exit status is 1 where an answer is wrong, 0 whatever the speed. */
+#include <cadre/bench/child.hpp>
+#include <cadre/bench/dispatch.hpp>
 #include <cadre/bench/machine.hpp>
 #include <cadre/bench/races.hpp>
 #include <cadre/bench/team.hpp>
@@ -11,6 +13,7 @@
 using namespace cadre::bench;
 
 int main(int argc, char** argv) {
+  if (const int status = child_main(argc, argv); status >= 0) return status;
   Setting setting;
   Limits limits;
   std::string filter = ".*";
@@ -27,6 +30,10 @@ int main(int argc, char** argv) {
   const std::regex wanted(filter);
   setting.level = cpu_level();
   set_team_size(setting.workers);
+  // Processes first: a child of a program that has used oneTBB would run on one thread.
+  SpendingPool pool(setting.workers), crowded_pool(kCrowd);
+  setting.pool = &pool;
+  setting.crowded_pool = &crowded_pool;
   std::ostringstream details;
   try {
     if (!list) {
@@ -41,9 +48,9 @@ int main(int argc, char** argv) {
         continue;
       }
       const Race race = entry.make(setting);
-      const Outcome outcome = run(race, limits);
-      print_figures(std::cout, race, outcome);
-      print_contestants(details, race, outcome);
+      const Measured measured = run(race, limits);
+      print_figures(std::cout, race, measured);
+      print_contestants(details, race, measured);
     }
   } catch (const std::exception& error) {
     std::cout << std::flush;

@@ -65,7 +65,7 @@ Spread spread_of(std::vector<double> values) {
   return {quantile(values, 0.25), quantile(values, 0.5), quantile(values, 0.75)};
 }
 
-Outcome run(const Race& race, const Limits& limits) {
+Measured run(const Race& race, const Limits& limits) {
   const std::size_t n = race.contestants.size();
   for (std::size_t round = 0; round < limits.warm_up; ++round)
     for (const Contestant& c : race.contestants) {
@@ -73,14 +73,14 @@ Outcome run(const Race& race, const Limits& limits) {
       // Before anybody else has run: contestants may share the memory of their answer.
       if (round + 1 == limits.warm_up) check(race, c);
     }
-  Outcome outcome{std::vector<std::vector<double>>(n)};
+  Measured measured{std::vector<std::vector<double>>(n)};
   double spent = 0;
   for (std::size_t round = 0; round < limits.max_rounds; ++round) {
     if (round >= limits.min_rounds && spent > limits.seconds) break;
     spent += seconds_of([&] {
       for (std::size_t i = 0; i < n; ++i) {
         const std::size_t turn = (i + round) % n;
-        outcome.costs[turn].push_back(sample(race, race.contestants[turn]));
+        measured.costs[turn].push_back(sample(race, race.contestants[turn]));
       }
     });
   }
@@ -88,11 +88,11 @@ Outcome run(const Race& race, const Limits& limits) {
     sample(race, c);
     check(race, c);
   }
-  return outcome;
+  return measured;
 }
 
-Verdict judge(const Figure& figure, const Race& race, const Outcome& outcome) {
-  const std::vector<double>& ours = outcome.costs[index_of(race, figure.ours)];
+Verdict judge(const Figure& figure, const Race& race, const Measured& measured) {
+  const std::vector<double>& ours = measured.costs[index_of(race, figure.ours)];
   Verdict verdict;
   if (figure.kind == Figure::Kind::amount) {
     verdict.value = spread_of(ours);
@@ -102,7 +102,7 @@ Verdict judge(const Figure& figure, const Race& race, const Outcome& outcome) {
   }
   const std::vector<double>* best = nullptr;
   for (const std::string& name : figure.peers) {
-    const std::vector<double>& peer = outcome.costs[index_of(race, name)];
+    const std::vector<double>& peer = measured.costs[index_of(race, name)];
     if (best && spread_of(*best).median <= spread_of(peer).median) continue;
     best = &peer;
     verdict.best_peer = name;
@@ -120,15 +120,15 @@ void print_figures_head(std::ostream& out) {
   out << "| what | wanted | measured | quartiles | ours | best peer | met |\n|---|---|---|---|---|---|---|\n";
 }
 
-void print_figures(std::ostream& out, const Race& race, const Outcome& outcome) {
+void print_figures(std::ostream& out, const Race& race, const Measured& measured) {
   const auto cost_text = [&](const std::string& name) {
-    const double median = spread_of(outcome.costs[index_of(race, name)]).median;
+    const double median = spread_of(measured.costs[index_of(race, name)]).median;
     std::string text = digits(median / race.cost_unit_size) + " " + race.cost_unit;
     if (!race.rate_unit.empty()) text += ", " + digits(race.work / median) + " " + race.rate_unit;
     return text;
   };
   for (const Figure& figure : race.figures) {
-    const Verdict v = judge(figure, race, outcome);
+    const Verdict v = judge(figure, race, measured);
     const std::string unit = figure.kind == Figure::Kind::amount ? " " + figure.unit : "";
     out << "| " << figure.what << " | " << wanted_text(figure) << " | " << digits(v.value.median) << unit << " | " << digits(v.value.low) << " to "
         << digits(v.value.high) << " | " << figure.ours << ": " << cost_text(figure.ours) << " | "
@@ -137,14 +137,14 @@ void print_figures(std::ostream& out, const Race& race, const Outcome& outcome) 
   out << std::flush;
 }
 
-void print_contestants(std::ostream& out, const Race& race, const Outcome& outcome) {
+void print_contestants(std::ostream& out, const Race& race, const Measured& measured) {
   std::vector<std::size_t> order(race.contestants.size());
   std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return spread_of(outcome.costs[a]).median < spread_of(outcome.costs[b]).median; });
-  out << "\n**" << race.name << "**, " << outcome.costs.front().size() << " rounds\n\n| contestant | median, " << race.cost_unit << " | quartiles |"
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return spread_of(measured.costs[a]).median < spread_of(measured.costs[b]).median; });
+  out << "\n**" << race.name << "**, " << measured.costs.front().size() << " rounds\n\n| contestant | median, " << race.cost_unit << " | quartiles |"
       << (race.rate_unit.empty() ? "" : " " + race.rate_unit + " |") << "\n|---|---|---|" << (race.rate_unit.empty() ? "" : "---|") << "\n";
   for (std::size_t i : order) {
-    const Spread s = spread_of(outcome.costs[i]);
+    const Spread s = spread_of(measured.costs[i]);
     out << "| " << race.contestants[i].name << " | " << digits(s.median / race.cost_unit_size) << " | " << digits(s.low / race.cost_unit_size) << " to "
         << digits(s.high / race.cost_unit_size) << " |";
     if (!race.rate_unit.empty()) out << " " << digits(race.work / s.median) << " |";

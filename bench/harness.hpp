@@ -64,24 +64,24 @@ struct Spread {
 };
 Spread spread_of(std::vector<double> values);
 
-struct Outcome {
+struct Measured {
   std::vector<std::vector<double>> costs;  // by contestant, then by round
 };
 
 /** Throws WrongAnswer. */
-Outcome run(const Race&, const Limits&);
+Measured run(const Race&, const Limits&);
 
 struct Verdict {
   Spread value;
   std::string best_peer;  // "" for an amount
   bool met = false;
 };
-Verdict judge(const Figure&, const Race&, const Outcome&);
+Verdict judge(const Figure&, const Race&, const Measured&);
 
 /** Markdown: the figures' table head, a race's lines of it, and the table of all contestants of a race. */
 void print_figures_head(std::ostream&);
-void print_figures(std::ostream&, const Race&, const Outcome&);
-void print_contestants(std::ostream&, const Race&, const Outcome&);
+void print_figures(std::ostream&, const Race&, const Measured&);
+void print_contestants(std::ostream&, const Race&, const Measured&);
 
 /** Seconds that f() takes. */
 double seconds_of(const std::function<void()>& f);

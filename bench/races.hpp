@@ -11,11 +11,15 @@
 
 namespace cadre::bench {
 
+class SpendingPool;
+
 /** What all races of a run have in common. */
 struct Setting {
   double scale = 1;  // 1: the sizes of the table; less for a quick look
   int workers = 2;
   int level = 4;     // of the loops, as the engine picks for its kernels
+  SpendingPool* pool = nullptr;          // of `workers`
+  SpendingPool* crowded_pool = nullptr;  // of kCrowd
 
   /** n scaled, a multiple of `multiple` and not 0. */
   std::size_t size(std::size_t n, std::size_t multiple = 1024) const {
@@ -23,6 +27,8 @@ struct Setting {
   }
   const Loops& loops() const { return bench::loops(level); }
 };
+
+constexpr int kCrowd = 8;  // workers for whom there are too few CPUs
 
 /** A race by its name; made when its turn has come, since its arrays fill much of the memory, and gone before the next. */
 struct Entry {
@@ -38,5 +44,21 @@ Race black_scholes_race(const Setting&);
 Race histogram_race(const Setting&, std::uint32_t bins);
 Race kmeans_race(const Setting&);
 Race matmul_race(const Setting&);
+
+enum class AllocationPart { first_touch, next_process, small_pages };
+Race allocation_race(const Setting&, AllocationPart);
+
+/** `tasks` of so many microseconds each, given out and waited for. `idle`: every call after 2 ms of nothing. */
+struct DispatchProblem {
+  std::string name;
+  int workers;
+  std::uint64_t tasks;
+  double microseconds;
+  bool idle = false;
+  Figure figure = {};  // without `what`: none
+};
+Race dispatch_race(const Setting&, const DispatchProblem&);
+
+Race start_race(const Setting&, int workers);
 
 }  // namespace cadre::bench

@@ -1,0 +1,102 @@
+/* From nothing to the first result: a small caller makes its workers, has 4,096 numbers added up, and has the sum. Every sample is a
+   program of its own. And the private memory that the workers then have. */
+#include <cadre/bench/child.hpp>
+#include <cadre/bench/races.hpp>
+
+#include <atomic>
+#include <fstream>
+#include <numeric>
+#include <sstream>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <tbb/blocked_range.h>
+#include <tbb/global_control.h>
+#include <tbb/parallel_reduce.h>
+#include <tbb/task_arena.h>
+#include <unistd.h>
+
+namespace cadre::bench {
+namespace {
+
+constexpr std::size_t kNumbers = 4096;
+constexpr double kSum = 0.5 * kNumbers * (kNumbers - 1);
+
+void expect_sum(double sum) {
+  if (sum != kSum) throw WrongAnswer("the sum is " + std::to_string(sum) + ", not " + std::to_string(kSum));
+}
+
+/** A pool as one writes it in an afternoon: fork, a part of the work each, results in shared memory, wait for all by a pipe. */
+const ChildEntry fork_pool("start_fork_pool", [](const std::vector<std::string>& arguments) -> std::vector<double> {
+  const auto workers = std::stoull(arguments.at(0));
+  double sum = 0;
+  std::vector<pid_t> children;
+  const double seconds = seconds_of([&] {
+    void* memory = mmap(nullptr, (kNumbers + workers) * sizeof(double), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) throw std::bad_alloc();
+    double* const numbers = static_cast<double*>(memory);
+    double* const partials = numbers + kNumbers;
+    int work[2], done[2];
+    if (pipe(work) != 0 || pipe(done) != 0) throw std::runtime_error("pipe");
+    for (std::size_t w = 0; w < workers; ++w) {
+      const pid_t pid = fork();
+      if (pid < 0) throw std::runtime_error("fork");
+      if (pid > 0) {
+        children.push_back(pid);
+        continue;
+      }
+      close(work[1]);
+      for (unsigned char part; read(work[0], &part, 1) == 1;) {
+        partials[part] = std::accumulate(numbers + part * kNumbers / workers, numbers + (part + 1) * kNumbers / workers, 0.0);
+        if (write(done[1], &part, 1) != 1) _exit(1);
+      }
+      _exit(0);
+    }
+    std::iota(numbers, numbers + kNumbers, 0.0);
+    for (std::size_t part = 0; part < workers; ++part) {
+      const auto byte = static_cast<unsigned char>(part);
+      if (write(work[1], &byte, 1) != 1) throw std::runtime_error("write");
+    }
+    unsigned char part;
+    for (std::size_t w = 0; w < workers; ++w)
+      if (read(done[0], &part, 1) != 1) throw std::runtime_error("read");
+    sum = std::accumulate(partials, partials + workers, 0.0);
+    close(work[0]);
+    close(work[1]);
+  });
+  for (pid_t pid : children) waitpid(pid, nullptr, 0);
+  expect_sum(sum);
+  return {seconds};
+});
+
+const ChildEntry tbb_threads("start_tbb", [](const std::vector<std::string>& arguments) -> std::vector<double> {
+  const auto workers = std::stoull(arguments.at(0));
+  double sum = 0;
+  const double seconds = seconds_of([&] {
+    tbb::global_control limit(tbb::global_control::max_allowed_parallelism, workers);
+    tbb::task_arena arena(static_cast<int>(workers));
+    std::vector<double> numbers(kNumbers);
+    std::iota(numbers.begin(), numbers.end(), 0.0);
+    using Range = tbb::blocked_range<const double*>;
+    arena.execute([&] {
+      sum = tbb::parallel_reduce(
+          Range(numbers.data(), numbers.data() + kNumbers, kNumbers / workers), 0.0, [](const Range& r, double s) { return std::accumulate(r.begin(), r.end(), s); },
+          std::plus<>());
+    });
+  });
+  expect_sum(sum);
+  return {seconds};
+});
+
+}  // namespace
+
+Race start_race(const Setting&, int workers) {
+  Race race{.name = "start_" + std::to_string(workers)};
+  const auto add = [&](const std::string& name, const std::string& child) {
+    race.contestants.push_back({name, [=] { return run_child({child, std::to_string(workers)}).at(0); }, {}});
+  };
+  add("plain fork pool", "start_fork_pool");
+  add("oneTBB", "start_tbb");
+  return race;
+}
+
+}  // namespace cadre::bench

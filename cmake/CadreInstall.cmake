@@ -8,7 +8,7 @@ install(TARGETS cadre_shm cadre_kernels cadre_pool cadre_engine cadre_all EXPORT
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 foreach(folder shm kernels pool engine)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cadre
-    FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h")
+    FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h" PATTERN builtin EXCLUDE)
 endforeach()
 install(FILES ${PROJECT_SOURCE_DIR}/cadre.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cadre)
 install(TARGETS ${CADRE_PROGRAM} RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

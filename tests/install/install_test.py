@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Installs a build to a temporary prefix and uses it as a stranger would.
+
+    install_test.py SOURCE BUILD program    a project with find_package(cadre) builds and runs examples/five_lines.cpp
+    install_test.py SOURCE BUILD plugin     a plug-in in C is built with pkg-config's flags and run by the installed program
+    install_test.py SOURCE BUILD headers    every installed header compiles by itself
+"""
+import json
+import math
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import numpy as np
+
+
+def run(*command, **options):
+    done = subprocess.run([str(c) for c in command], capture_output=True, text=True, **options)
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def expect(condition, message):
+    if not condition:
+        sys.exit(message)
+
+
+def program(source, prefix, work):
+    """The sum of 2 sqrt(i/n), i < n, by Euler and Maclaurin: 2 (2n/3 - 1/2 + zeta(-1/2)/sqrt(n) + 1/(24n) + O(n^-3))."""
+    project = work / "consumer"
+    shutil.copytree(source / "tests/install/consumer", project)
+    shutil.copy(source / "examples/five_lines.cpp", project)
+    run("cmake", "-G", "Ninja", "-S", project, "-B", work / "build", f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release")
+    run("cmake", "--build", work / "build")
+    total, bins = run(work / "build/five_lines").split()
+    n = 50_000_000
+    expected = 2 * (2 * n / 3 - 0.5 - 0.20788622497735457 / math.sqrt(n) + 1 / (24 * n))
+    # The worst that adding n numbers one after the other in chunks of 2^20, then the chunks, can do to the last digits.
+    bound = 2**20 * 2.0**-53 * expected
+    expect(abs(float(total) - expected) <= bound, f"the sum is {total}, not {expected:.6f} within {bound:.3g}")
+    expect(bins == "1000000", f"{bins} bins, not 1000000")
+
+
+def plugin(source, prefix, work):
+    (pc,) = prefix.rglob("cadre.pc")
+    flags = run("pkg-config", "--cflags", "cadre", env=os.environ | {"PKG_CONFIG_PATH": str(pc.parent)}).split()
+    library = work / "growth.so"
+    run("cc", "-std=c11", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror", "-shared", "-fPIC", "-O2", *flags,
+        source / "examples/plugin/growth.c", "-lm", "-o", library)
+    x = np.random.default_rng(7).lognormal(size=100_000)
+    np.save(work / "x.npy", x)
+    cadre = prefix / "bin/cadre"
+
+    for backend in "serial", "threads", "processes":
+        common = ["--plugin", library, "--in", work / "x.npy", "--backend", backend, "--workers", 2, "--json"]
+        run(cadre, "run", "logistic", *common, "--param", "k=2", "--param", "x0=0.5", "--out", work / "y.npy")
+        expected = 1 / (1 + np.exp(-2 * (x - 0.5)))
+        expect(np.allclose(np.load(work / "y.npy"), expected, rtol=1e-14, atol=0), f"logistic is wrong on {backend}")
+        report = json.loads(run(cadre, "run", "geometric_mean", *common))
+        mean = report["result"]["geometric_mean"]
+        expect(math.isclose(mean, np.exp(np.mean(np.log(x))), rel_tol=1e-12), f"geometric_mean is {mean} on {backend}")
+
+    refused = subprocess.run([cadre, "run", "logistic", "--plugin", library, "--in", work / "x.npy", "--param", "k=0", "--out", work / "z.npy"],
+                             capture_output=True, text=True)
+    expect(refused.returncode == 2 and "the curve would be flat" in refused.stderr, f"k=0: exit {refused.returncode}, {refused.stderr}")
+    np.save(work / "x.npy", -x)
+    refused = subprocess.run([cadre, "run", "geometric_mean", "--plugin", library, "--in", work / "x.npy"], capture_output=True, text=True)
+    expect(refused.returncode == 1 and "positive numbers" in refused.stderr, f"negative x: exit {refused.returncode}, {refused.stderr}")
+
+
+def headers(source, prefix, work):
+    top = prefix / "include"
+    found = sorted(top.rglob("*.hpp")) + sorted(top.rglob("*.h"))
+    expect(any(h.name == "cadre.hpp" for h in found), "cadre/cadre.hpp is not installed")
+    for header in found:
+        compiler = ["c++", "-std=c++20", "-x", "c++"] if header.suffix == ".hpp" else ["cc", "-std=c11", "-x", "c"]
+        unit = f"#include <{header.relative_to(top)}>\n"
+        run(*compiler, "-fsyntax-only", "-I", top, "-I", "/usr/include/eigen3", "-", input=unit)
+
+
+def main():
+    source, build = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2]).resolve()
+    with tempfile.TemporaryDirectory(prefix="cadre-install-") as folder:
+        work = pathlib.Path(folder)
+        prefix = work / "prefix"
+        run("cmake", "--install", build, "--prefix", prefix, "--strip")
+        {"program": program, "plugin": plugin, "headers": headers}[sys.argv[3]](source, prefix, work)
+
+
+if __name__ == "__main__":
+    main()

@@ -3,7 +3,15 @@
 #include <cadre/kernels/kernel.h>
 
 #define CADRE_BUILTIN_KERNELS(X)                  \
-  X(add) X(multiply) X(divide) X(axpy)            /* arithmetic.cpp */
+  X(add) X(multiply) X(divide) X(axpy)            /* arithmetic.cpp */ \
+  X(sum)                                          /* sum.cpp */ \
+  X(min) X(max)                                   /* extremes.cpp */ \
+  X(moments)                                      /* moments.cpp */ \
+  X(dot) X(norm)                                  /* products.cpp */ \
+  X(histogram)                                    /* histogram.cpp */ \
+  X(histogram2d)                                  /* histogram2d.cpp */ \
+  X(bincount)                                     /* bincount.cpp */ \
+  X(group_sum)                                    /* group_sum.cpp */
 
 namespace cadre::builtin {
 #define CADRE_DECLARE(name) extern const cadre_kernel name##_kernel;

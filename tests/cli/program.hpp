@@ -1,0 +1,44 @@
+#pragma once
+/* Runs the real program, as a shell would, and tells what came of it. */
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace cadre::test {
+
+struct Outcome {
+  int exit = -1;    // exit code, -1 if ended by a signal
+  int signal = 0;   // the signal that ended it
+  std::string out, err;
+};
+
+struct Surroundings {
+  std::map<std::string, std::string> environment;  // beside that of the test; a value of "" removes the variable
+  std::string stdout_file;                         // opened for writing as stdout; "" captures
+  bool stdout_closed_pipe = false;                 // stdout is a pipe that nobody reads
+  std::string folder;                              // working directory; "" that of the test
+  std::function<void(int pid)> meanwhile;          // called once after the start
+};
+
+/** cadre ARGUMENTS..., waited for. */
+Outcome run_cadre(const std::vector<std::string>& arguments, const Surroundings& surroundings = {});
+
+/** The same on a terminal of its own, `columns` wide: out is all that it showed. */
+Outcome run_cadre_on_terminal(const std::vector<std::string>& arguments, int columns, const Surroundings& surroundings = {});
+
+/** A folder that is gone with the object. */
+class TemporaryFolder {
+ public:
+  TemporaryFolder();
+  ~TemporaryFolder();
+  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
+  const std::string& path() const { return path_; }
+  /** Writes a text file into it; returns its path. */
+  std::string write(const std::string& name, const std::string& text) const;
+
+ private:
+  std::string path_;
+};
+
+}  // namespace cadre::test

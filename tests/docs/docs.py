@@ -1,0 +1,34 @@
+#!/usr/bin/env python3
+"""The code that the documentation shows is the code that the tests build, and its links lead somewhere.
+
+    docs.py ROOT"""
+import pathlib
+import re
+import sys
+
+# Document -> language of its blocks, file that holds each of them.
+QUOTED = {
+    "README.md": ("cpp", "examples/five_lines.cpp"),
+    "docs/adding-a-kernel.md": ("c", "examples/plugin/growth.c"),
+}
+
+
+def main():
+    root = pathlib.Path(sys.argv[1])
+    faults = []
+    for document, (language, source) in QUOTED.items():
+        code = (root / source).read_text()
+        blocks = re.findall(rf"^```{language}\n(.*?)^```", (root / document).read_text(), re.S | re.M)
+        if not blocks:
+            faults.append(f"{document}: no block of {language}")
+        faults += [f"{document}: not in {source}:\n{block}" for block in blocks if block.strip() not in code]
+    for document in [root / "README.md", *sorted(root.glob("docs/*.md")), *sorted(root.glob("bench/*.md"))]:
+        for link in re.findall(r"\]\(([^)#\s]+)", document.read_text()):
+            if "://" not in link and not (document.parent / link).exists():
+                faults.append(f"{document.relative_to(root)}: {link} does not exist")
+    print("\n".join(faults) or "no faults")
+    sys.exit(1 if faults else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -30,9 +30,10 @@ class Array {
   Array() = default;
   Array(std::shared_ptr<Storage> storage, T* data, Shape shape)
       : storage_(std::move(storage)), data_(data), size_(elements_of(shape)), shape_(std::move(shape)) {}
-  /** A writable array is also a readable one. */
-  Array(const Array<value_type>& other)
-    requires std::is_const_v<T>
+  /** A writable array is also a readable one. (A template, so that it is never taken for the copy constructor.) */
+  template <class U>
+    requires(std::is_const_v<T> && std::is_same_v<U, value_type>)
+  Array(const Array<U>& other)
       : storage_(other.storage()), data_(other.data()), size_(other.size()), shape_(other.shape()) {}
 
   T* data() const noexcept { return data_; }

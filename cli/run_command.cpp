@@ -1,9 +1,6 @@
 /* cadre run: a job from a job file, or one kernel on files named on the command line. */
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstdlib>
-#include <filesystem>
 #include <map>
 #include <memory>
 #include <set>
@@ -14,14 +11,13 @@
 
 #include "commands.hpp"
 #include "output.hpp"
+#include "plugin_path.hpp"
 #include "progress.hpp"
 #include "signals.hpp"
 #include "summary.hpp"
 
 namespace cadre::cli {
 namespace {
-
-namespace fs = std::filesystem;
 
 struct Arguments {
   std::string target;
@@ -62,26 +58,6 @@ Job file_job(const Arguments& a, RunSettings& settings) {
   return std::move(file.job);
 }
 
-/** Every .so in the folders of $CADRE_PLUGIN_PATH, in the order of the folders and of their names. */
-std::vector<std::string> plugins_of_path() {
-  const char* path = std::getenv("CADRE_PLUGIN_PATH");
-  std::vector<std::string> all;
-  std::string rest = path ? path : "";
-  while (!rest.empty()) {
-    const std::size_t colon = std::min(rest.find(':'), rest.size());
-    const std::string folder = rest.substr(0, colon);
-    rest.erase(0, std::min(colon + 1, rest.size()));
-    if (folder.empty()) continue;
-    std::vector<std::string> found;
-    std::error_code error;
-    for (fs::directory_iterator i(folder, error), end; !error && i != end; i.increment(error))
-      if (i->path().extension() == ".so") found.push_back(i->path());
-    std::sort(found.begin(), found.end());
-    all.insert(all.end(), found.begin(), found.end());
-  }
-  return all;
-}
-
 int run(const Arguments& a, Context& context) {
   for (const Flag& flag : run_flags())
     if (!flag.built && (a.values.contains(flag.name) || a.switches.contains(flag.name))) throw Error(std::string("--") + flag.name + " is not built yet");
@@ -93,7 +69,7 @@ int run(const Arguments& a, Context& context) {
   for (const auto& [name, value] : a.values) apply_flag(settings, name, value, "");
   for (const std::string& file : a.plugins) apply_flag(settings, "plugin", file, "");
   for (const auto& [name, given] : a.switches) apply_flag(settings, name, "true", "");
-  for (const std::string& file : plugins_of_path()) settings.options.plugins.push_back(file);
+  add_plugins_of_path(settings.options.plugins);
   context.json = settings.json;
   job.chunk = settings.chunk;
   job.digest = settings.digest;

@@ -23,7 +23,8 @@ def main():
             faults.append(f"{document}: no block of {language}")
         faults += [f"{document}: not in {source}:\n{block}" for block in blocks if block.strip() not in code]
     for document in [root / "README.md", *sorted(root.glob("docs/*.md")), *sorted(root.glob("bench/*.md"))]:
-        for link in re.findall(r"\]\(([^)#\s]+)", document.read_text()):
+        prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.S | re.M)
+        for link in re.findall(r"\]\(([^)#\s]+)", prose):
             if "://" not in link and not (document.parent / link).exists():
                 faults.append(f"{document.relative_to(root)}: {link} does not exist")
     print("\n".join(faults) or "no faults")

@@ -4,6 +4,12 @@
 
 #define CADRE_BUILTIN_KERNELS(X)                  \
   X(add) X(multiply) X(divide) X(axpy)            /* arithmetic.cpp */ \
+  X(sqrt) X(exp) X(log)                           /* transcendental.cpp */ \
+  X(clip)                                         /* clip.cpp */ \
+  X(standardize)                                  /* standardize.cpp */ \
+  X(black_scholes)                                /* black_scholes.cpp */ \
+  X(take)                                         /* take.cpp */ \
+  X(matmul)                                       /* matmul.cpp */ \
   X(sum)                                          /* sum.cpp */ \
   X(min) X(max)                                   /* extremes.cpp */ \
   X(moments)                                      /* moments.cpp */ \

@@ -66,6 +66,7 @@ struct Books {
   std::multimap<std::size_t, Kept> kept;     // by grains: freed, still holding up to `held` bytes
   std::size_t kept_bytes = 0;                // sum of their grains
   std::size_t owed = 0;                      // sum of what was promised and is held
+  std::size_t unchecked = 0;                 // bytes of small extents since the last look at the machine's memory
   bool on_disk = false;                      // the fallback of an unlinked file
 };
 Books& books() {
@@ -219,6 +220,10 @@ void require_room(const Arena& arena, Books& b, std::size_t bytes) {
     const std::size_t there = static_cast<std::size_t>(status.st_blocks) * 512;
     return b.owed > there ? b.owed - there : 0;
   };
+  // Small arrays are many, and looking up the limits takes longer than making one: they are counted together.
+  b.unchecked += bytes;
+  if (bytes < kPopulateFrom && b.unchecked < 16 * kMiB) return;
+  b.unchecked = 0;
   if (bytes >= kPopulateFrom && !b.kept.empty() && available_memory().bytes < bytes + untouched()) drop_kept(arena, b);
   require_memory(bytes, what, untouched());
 }
@@ -292,6 +297,14 @@ void Arena::release(std::byte* p) noexcept {
     punch(*this, first, grains);
     b.extents.give(first, grains + 1);
   }
+}
+
+std::size_t Arena::in_use() const noexcept {
+  Books& b = books();
+  std::lock_guard lock(b.mutex);
+  std::size_t bytes = 0;
+  for (const auto& [first, extent] : b.used) bytes += extent.promised;
+  return bytes;
 }
 
 std::byte* Arena::allocate_file_range(std::size_t bytes) {

@@ -47,6 +47,8 @@ class Arena {
   /** Address space only: sparse memory, populated where it is touched, never recycled. For protocol words. */
   std::byte* reserve(std::size_t bytes);
   void release(std::byte* p) noexcept;
+  /** Bytes of the extents that allocate() gave out and that were not released: what tests compare. */
+  std::size_t in_use() const noexcept;
 
   /** A range of the file region, a multiple of 2 MiB; the caller maps a file over it. */
   std::byte* allocate_file_range(std::size_t bytes);

@@ -1,0 +1,82 @@
+#pragma once
+/* The board: what a pool's processes share. One job at a time is written on it by the caller.
+
+   A chunk's word is {epoch of the job, state}, and is the truth about the chunk:
+
+     pending ---- CAS by a worker ----> slot + 1 (claimed) ---- by that slot ----> done
+        |                                    |
+        | CAS by the caller, job stopped     | by that slot, job failed
+        v                                    v
+     cancelled                            abandoned
+
+   The epoch stops a process that wakes late, with the description of a job that is over, from claiming a chunk of the next
+   one; the words live in memory that is never used for anything else. A worker reads the description of a job only after
+   it has claimed a chunk of it: from then on the job can not end. Everything but the words is a hint. */
+#include <atomic>
+#include <cstdint>
+
+#include <cadre/pool/slot.hpp>
+
+namespace cadre {
+
+constexpr std::uint64_t kMaxChunks = 1u << 24;
+constexpr int kMaxWorkers = 1024;
+
+namespace chunk_state {
+constexpr std::uint32_t pending = 0, done = 0xffffffff, abandoned = 0xfffffffe, cancelled = 0xfffffffd;
+constexpr bool claimed(std::uint32_t state) { return state != pending && state < cancelled; }
+}  // namespace chunk_state
+
+constexpr std::uint64_t chunk_word(std::uint32_t epoch, std::uint32_t low) { return std::uint64_t{epoch} << 32 | low; }
+constexpr std::uint32_t epoch_of(std::uint64_t word) { return static_cast<std::uint32_t>(word >> 32); }
+constexpr std::uint32_t state_of(std::uint64_t word) { return static_cast<std::uint32_t>(word); }
+
+enum class Stop : std::uint32_t {
+  no,
+  drain,    // claim nothing more, finish what was claimed
+  abandon   // the job has failed: give up what was claimed as well
+};
+
+/** Why a job can not be finished; the first to say so wins. */
+enum class Failure : std::uint32_t { none, crash, restarts, refill, task };
+
+struct Board {
+  /* Written by the caller. */
+  alignas(64) std::atomic<std::uint32_t> epoch;  // the job; futex on which idle workers sleep
+  std::uint32_t chunks;
+  std::uint32_t ordered;                         // claim the lowest pending chunk
+  std::uint32_t workers;                         // slots
+  std::uint32_t retries;                         // attempts of a chunk after the first
+  std::uint32_t spinners;                        // how many idle workers may spin
+  std::atomic<std::uint32_t> shutdown;
+
+  /* Written by workers, supervisor and caller. */
+  alignas(64) std::atomic<std::uint64_t> done;   // chunk_word(epoch, chunks done): never more than there are
+  std::atomic<std::uint32_t> finished;           // epoch of the last job that all chunks are done of; futex on which the caller sleeps
+  std::atomic<std::uint32_t> caller_sleeps;
+  alignas(64) std::atomic<std::uint64_t> cursor; // chunk_word(epoch, c): all chunks before c are claimed; may lag, never leads
+  alignas(64) std::atomic<std::uint32_t> stop;   // Stop
+
+  /* A failure: written by who wins the CAS on `failure`, complete when `failure_told` is the epoch. */
+  alignas(64) std::atomic<std::uint64_t> failure;  // chunk_word(epoch, Failure)
+  std::uint32_t failed_slot;
+  std::int32_t failed_status;                      // crash: as of waitpid; refill: errno
+  std::uint64_t failed_chunk;
+  std::uint32_t failed_attempts;
+  std::atomic<std::uint32_t> failure_told;
+
+  /* Written by the supervisor. */
+  alignas(64) std::atomic<std::int32_t> zygote;    // pids, for people and tests
+  std::atomic<std::int32_t> standby;
+  std::atomic<std::uint32_t> unfilled;             // slots that could not be given a process at the start
+  std::atomic<std::uint32_t> dead;                 // the pool can not go on: Failure
+
+  std::atomic<std::uint64_t>* words;               // [kMaxChunks], in the arena
+  SlotLine* lines;                                 // [workers]
+  SlotWatch* watches;                              // [workers]
+
+  /** Tells a failure of the current job, once, and stops it. Returns whether this call was the first. Worker or supervisor. */
+  bool fail(std::uint32_t at_epoch, Failure why, std::uint32_t slot, std::uint64_t chunk, std::int32_t status, std::uint32_t attempts) noexcept;
+};
+
+}  // namespace cadre

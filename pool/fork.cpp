@@ -1,0 +1,64 @@
+#include <cadre/pool/fork.hpp>
+
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <initializer_list>
+
+namespace cadre {
+
+namespace {
+
+// The caller's handlers are not the child's business. Sanitizers report through theirs: those stay.
+void default_handlers() {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  for (int signal = 1; signal < NSIG; ++signal) {
+    struct sigaction now;
+    if (sigaction(signal, nullptr, &now) == 0 && now.sa_handler != SIG_DFL) {
+      struct sigaction def{};
+      def.sa_handler = SIG_DFL;
+      sigaction(signal, &def, nullptr);
+    }
+  }
+#endif
+  // What a terminal sends to everybody is for the caller to decide.
+  for (int signal : {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGXFSZ}) {
+    struct sigaction ignore{};
+    ignore.sa_handler = SIG_IGN;
+    sigaction(signal, &ignore, nullptr);
+  }
+}
+
+}  // namespace
+
+pid_t fork_child(void (*body)(void*), void* context, Orphan orphan) noexcept {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t parent = getpid();
+  const pid_t pid = fork();
+  if (pid != 0) {
+    const int saved = errno;
+    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    errno = saved;
+    return pid;
+  }
+  if (orphan == Orphan::killed) prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(0);  // it died before the line above could tell
+  default_handlers();
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  sigset_t nothing;
+  sigemptyset(&nothing);
+  pthread_sigmask(SIG_SETMASK, &nothing, nullptr);
+  body(context);
+  _exit(0);
+}
+
+int open_pidfd(pid_t pid) noexcept { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
+
+}  // namespace cadre

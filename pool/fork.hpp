@@ -1,0 +1,17 @@
+#pragma once
+/* The one file that forks. */
+#include <sys/types.h>
+
+namespace cadre {
+
+/** Who ends a child whose parent dies without a word. */
+enum class Orphan { killed /* by the kernel, when the parent's thread ends: only for single-threaded parents */, lives };
+
+/** Runs `body(context)` in a child that never returns from it. Signals are blocked across the fork; the child has default handlers, no core
+    dumps, no pending signals, and leaves by _exit (0) when body returns. Returns the child's pid, or -1 with errno set. */
+pid_t fork_child(void (*body)(void* context), void* context, Orphan orphan) noexcept;
+
+/** A pidfd (poll: readable when the process has ended), or -1. */
+int open_pidfd(pid_t pid) noexcept;
+
+}  // namespace cadre

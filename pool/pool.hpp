@@ -1,0 +1,69 @@
+#pragma once
+/* A pool of worker processes, forked when it is made, that run one task function over the chunks of one job after another. */
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include <cadre/pool/board.hpp>
+#include <cadre/pool/task.hpp>
+
+namespace cadre {
+
+struct PoolOptions {
+  int workers = 1;            // 1 .. kMaxWorkers
+  bool pin = true;            // one worker per usable CPU, in turn
+  int retries = 2;            // attempts of a chunk after the first
+  bool on_threads = false;    // the same loop on threads of this process, for thread sanitizers: no supervision, no protection
+};
+
+/** How a job went. */
+struct PoolResult {
+  bool complete = false;      // every chunk is done
+  Failure failure = Failure::none;
+  int slot = 0;               // of the failure
+  std::uint64_t chunk = 0;
+  int status = 0;             // crash: as of waitpid
+  int attempts = 0;
+};
+
+struct PoolCounts {
+  std::uint64_t deaths = 0;   // of workers, since the pool was made
+  std::uint64_t crashes = 0;  // deaths that held a chunk
+  std::uint64_t retries = 0;  // whole chunks run again
+};
+
+class Pool {
+ public:
+  /** Forks the supervisors, and through them the workers. Throws Error when that is impossible. */
+  Pool(const PoolOptions& options, const Task& task);
+  /** Ends every process of the pool and waits until they are gone. */
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  int workers() const noexcept;
+  /** The epoch that the next run() gives its job; what belongs to it can be prepared before. */
+  std::uint32_t next_epoch() const noexcept;
+  /** Runs chunks 0 .. chunks - 1 (at most kMaxChunks) and waits until they are done or the job has failed. `ordered`: chunks are claimed lowest
+      first. `look` (may be empty) is called about ten times a second with the number of chunks done, and returns what to do. Caller only,
+      one thread at a time. Throws Error when the pool itself is lost. */
+  PoolResult run(std::uint64_t chunks, bool ordered, const std::function<Stop(std::uint64_t done)>& look = {});
+
+  PoolCounts counts() const noexcept;
+  std::vector<pid_t> worker_pids() const;
+  pid_t zygote() const noexcept;
+  pid_t standby() const noexcept;
+  Board& board() noexcept;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/** "SIGSEGV" for a signal that ended a process. */
+std::string signal_name(int signal);
+
+}  // namespace cadre

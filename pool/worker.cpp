@@ -1,0 +1,160 @@
+#include <cadre/pool/worker.hpp>
+
+#include <algorithm>
+
+#include <cadre/shm/futex.hpp>
+#include <cadre/shm/worker_view.hpp>
+
+namespace cadre {
+
+namespace {
+
+constexpr std::uint64_t kSpinNs = 50'000;
+constexpr std::chrono::milliseconds kSleep{1000};
+
+struct Range {
+  std::uint64_t begin, end;
+};
+Range range_of(std::uint64_t slot, std::uint64_t slots, std::uint64_t chunks) { return {slot * chunks / slots, (slot + 1) * chunks / slots}; }
+
+}  // namespace
+
+// In a worker process the arena is read-only at its own address: the board is written through the alias.
+Worker::Worker(Board* board, const Task& task, int slot)
+    : board_(*protocol(board)), words_(protocol(board->words)), task_(task), slot_(slot), line_(protocol(board->lines)[slot]) {}
+
+void Worker::live() {
+  if (task_.start) task_.start(task_.context, slot_);
+  line_.started.fetch_add(1);
+  finish_predecessors_chunk();
+  std::uint32_t seen = 0;  // the job on the board, if any, may have chunks left
+  while (!board_.shutdown.load(std::memory_order_relaxed)) {
+    const std::uint32_t now = board_.epoch.load(std::memory_order_acquire);  // partner: post()'s store, after the description
+    if (now == seen) {
+      wait_for_job(seen);
+    } else {
+      work(now);
+      seen = now;
+    }
+  }
+}
+
+void Worker::finish_predecessors_chunk() {
+  const std::uint64_t hint = line_.hint.load();
+  const std::uint32_t chunk = state_of(hint);
+  enter(Phase::claiming);
+  if (epoch_of(hint) == 0 || words_[chunk].load() != chunk_word(epoch_of(hint), static_cast<std::uint32_t>(slot_) + 1)) {
+    line_.record.store(Record{}.packed());
+    return;
+  }
+  epoch_ = epoch_of(hint);
+  chunks_ = board_.chunks;
+  run(chunk, true);
+  tell_done(finished_here_);
+}
+
+void Worker::work(std::uint32_t epoch) {
+  enter(Phase::claiming);
+  // Read without care: if the board is being rewritten for the next job, every claim below fails by its epoch.
+  epoch_ = epoch;
+  chunks_ = std::min<std::uint64_t>(board_.chunks, kMaxChunks);
+  const bool ordered = board_.ordered != 0;
+  const Range own = range_of(static_cast<std::uint64_t>(slot_), board_.workers, chunks_);
+  own_ = own.begin;
+  own_end_ = own.end;
+  victim_ = 0;
+  robbed_ = robbed_begin_ = 0;
+  lowest_ = 0;
+  finished_here_ = 0;
+  std::uint64_t chunk;
+  while (board_.stop.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(Stop::no) &&
+         (ordered ? claim_lowest(chunk) : claim_own_then_steal(chunk)))
+    run(chunk, false);
+  tell_done(finished_here_);
+}
+
+bool Worker::try_claim(std::uint64_t chunk) {
+  std::uint64_t expected = chunk_word(epoch_, chunk_state::pending);
+  if (words_[chunk].load(std::memory_order_relaxed) != expected) return false;
+  line_.hint.store(chunk_word(epoch_, static_cast<std::uint32_t>(chunk)));  // before the claim: a successor must find it
+  return words_[chunk].compare_exchange_strong(expected, chunk_word(epoch_, static_cast<std::uint32_t>(slot_) + 1));
+}
+
+bool Worker::claim_lowest(std::uint64_t& chunk) {
+  const std::uint64_t cursor = board_.cursor.load(std::memory_order_relaxed);
+  if (epoch_of(cursor) == epoch_) lowest_ = std::max<std::uint64_t>(lowest_, state_of(cursor));
+  while (lowest_ < chunks_ && !try_claim(lowest_)) ++lowest_;
+  if (lowest_ == chunks_) return false;
+  chunk = lowest_;
+  // All before it were seen claimed. The store may be lost with this process: then the cursor lags.
+  std::uint64_t seen = cursor;
+  while (epoch_of(seen) == epoch_ && state_of(seen) < chunk &&
+         !board_.cursor.compare_exchange_weak(seen, chunk_word(epoch_, static_cast<std::uint32_t>(chunk)))) {
+  }
+  return true;
+}
+
+bool Worker::claim_own_then_steal(std::uint64_t& chunk) {
+  while (own_ < own_end_) {
+    chunk = own_++;
+    if (try_claim(chunk)) return true;
+  }
+  const std::uint32_t slots = board_.workers;
+  for (;;) {
+    while (robbed_ > robbed_begin_) {
+      chunk = --robbed_;
+      if (try_claim(chunk)) return true;
+    }
+    if (++victim_ >= slots) {
+      victim_ = slots;
+      return false;
+    }
+    const Range range = range_of((static_cast<std::uint64_t>(slot_) + victim_) % slots, slots, chunks_);
+    robbed_begin_ = range.begin;
+    robbed_ = range.end;
+  }
+}
+
+void Worker::run(std::uint64_t chunk, bool resumed) {
+  const Outcome outcome = task_.run(task_.context, slot_, epoch_, chunk, resumed);
+  enter(Phase::claiming);
+  words_[chunk].store(chunk_word(epoch_, outcome == Outcome::done ? chunk_state::done : chunk_state::abandoned));  // step 5, before 6
+  line_.record.store(Record{}.packed());                                                                               // step 6
+  line_.progress.fetch_add(1, std::memory_order_relaxed);
+  if (outcome == Outcome::done) ++finished_here_;
+}
+
+void Worker::tell_done(std::uint32_t count) {
+  finished_here_ = 0;
+  if (count == 0) return;
+  std::uint64_t seen = board_.done.load();
+  // A job that is over (found so by looking at the words) may have been followed by another: its count is not ours to raise.
+  do {
+    if (epoch_of(seen) != epoch_) return;
+  } while (!board_.done.compare_exchange_weak(seen, seen + count));
+  if (state_of(seen) + count < chunks_) return;
+  board_.finished.store(epoch_);
+  if (board_.caller_sleeps.load()) futex_wake(board_.finished);
+}
+
+void Worker::wait_for_job(std::uint32_t seen) {
+  std::uint32_t spinning = 0;
+  for (std::uint32_t s = 0; s < board_.workers; ++s)
+    spinning += board_.lines[s].phase.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(Phase::spinning);
+  if (spinning < board_.spinners) {
+    enter(Phase::spinning);
+    const std::uint64_t until = monotonic_ns() + kSpinNs;
+    do {
+      for (int i = 0; i < 64; ++i) {
+        if (board_.epoch.load(std::memory_order_acquire) != seen) return;
+        cpu_relax();
+      }
+    } while (monotonic_ns() < until);
+  }
+  // Sleeping must be said before the futex compares: the caller wakes those that it sees sleeping, and the compare catches the rest.
+  line_.phase.store(static_cast<std::uint32_t>(Phase::sleeping));
+  if (!board_.shutdown.load()) futex_wait(board_.epoch, seen, kSleep);
+  enter(Phase::idle);
+}
+
+}  // namespace cadre

@@ -1,0 +1,67 @@
+#pragma once
+/* Runs chunks of a Work: the sentence that a slot speaks, from the claim to the last block (docs/combine.md). The same code on every backend; one
+   runner per process or thread, with private buffers that live from chunk to chunk. */
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <cadre/engine/combine.hpp>
+#include <cadre/engine/work.hpp>
+#include <cadre/kernels/plugin.hpp>
+#include <cadre/pool/task.hpp>
+
+namespace cadre {
+
+/** Memory of this process alone, 64-byte aligned, grown as needed, on huge pages where it is big. Contents are not kept. */
+class PrivateBuffer {
+ public:
+  PrivateBuffer() = default;
+  PrivateBuffer(const PrivateBuffer&) = delete;
+  PrivateBuffer& operator=(const PrivateBuffer&) = delete;
+  ~PrivateBuffer();
+  /** Throws std::bad_alloc. */
+  std::byte* of(std::uint64_t bytes);
+
+ private:
+  std::byte* data_ = nullptr;
+  std::uint64_t bytes_ = 0;
+};
+
+class ChunkRunner {
+ public:
+  /** `work` is where the caller describes each pass; `plugins` the files that Code::plugin counts. `shares_memory`: a worker process, which
+      maps what a pass needs. */
+  ChunkRunner(const Work& work, std::vector<std::string> plugins, bool own_process);
+
+  Outcome run(std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunk, bool resumed) noexcept;
+
+ private:
+  bool prepare(std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunk);
+  Outcome run_kernel(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, bool resumed);
+  bool compute(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, std::uint64_t from, std::uint64_t& to);
+  bool finish(const SlotPlace& place, std::uint32_t epoch);
+  void fold(std::byte* accumulator);
+  void hash(std::uint64_t chunk);
+  void copy_outputs(const SlotPlace& place, std::uint64_t first, std::uint64_t count) const;
+  void complain(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, ComplaintKind kind, std::uint64_t row, const char* text);
+
+  const Work& work_;
+  const std::vector<std::string> plugin_files_;
+  const bool own_process_;
+  std::vector<std::unique_ptr<Plugin>> plugins_;
+  std::uint32_t prepared_ = 0;    // epoch
+  Code code_;                     // resolved for this process
+  PrivateBuffer accumulator_, scratch_, list_, stack_;
+};
+
+/** Elements of a chunk: [first, first + count). */
+struct ChunkRange {
+  std::uint64_t first, count;
+};
+inline ChunkRange range_of(const Work& w, std::uint64_t chunk) {
+  const std::uint64_t first = chunk * w.chunk_elements;
+  return {first, w.elements - first < w.chunk_elements ? w.elements - first : w.chunk_elements};
+}
+
+}  // namespace cadre

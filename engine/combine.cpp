@@ -1,0 +1,177 @@
+#include <cadre/engine/combine.hpp>
+
+#include <algorithm>
+#include <cstring>
+
+#include <cadre/engine/operation.hpp>
+#include <cadre/engine/segment.hpp>
+
+namespace cadre {
+
+std::uint64_t image_bytes(const Work& work) {
+  // Sparse: the old value of each entry of a block, for every column. Dense: one block of one column.
+  return sizeof(PartHeader) + std::max<std::uint64_t>(kBlockBytes, kBlockEntries * 8 * work.n_columns);
+}
+
+void store_record(SlotLine& line, const Record& record) noexcept {
+  std::atomic_thread_fence(std::memory_order_release);
+  line.record.store(record.packed(), std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_release);  // a release store alone would let later stores rise above it
+}
+
+namespace {
+
+class Application {
+ public:
+  Application(const Work& work, const SlotPlace& place, const Record& record, std::uint32_t chunk, bool last)
+      : work_(work), place_(place), r_(record), chunk_(chunk), last_(last), segments_(protocol(reinterpret_cast<Segment*>(work.segments))) {}
+
+  bool run() {
+    while (r_.segment < work_.n_segments) {
+      Segment& segment = segments_[r_.segment];
+      const bool touched = work_.scatter == ScatterMode::dense || touches(r_.segment);
+      if (touched || work_.ordered) {
+        if (!lock_segment(segment, place_.slot, work_.ordered != 0, chunk_, *place_.line, *place_.stop)) return false;
+        if (touched) {
+          if (work_.scatter == ScatterMode::dense)
+            apply_dense();
+          else
+            apply_sparse();
+        }
+        // Under the lock, before the word advances, and again by a successor without harm.
+        if (work_.ordered && last_) segment.turn.store(chunk_ + 1, std::memory_order_release);  // partner: the acquire in lock_segment
+        advance(r_.segment + 1, 0);
+        unlock_segment(segment);  // after the word: a successor must not apply the segment again
+      } else {
+        advance(r_.segment + 1, 0);
+      }
+    }
+    return true;
+  }
+
+ private:
+  void store(bool saved) {
+    r_.saved = saved;
+    store_record(*place_.line, r_);
+    place_.line->progress.store(place_.line->progress.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  }
+  void advance(std::uint32_t segment, std::uint32_t block) {
+    r_.segment = segment;
+    r_.block = block;
+    store(false);
+  }
+
+  // Where this process writes rows [segment << shift, ...) of a column.
+  std::byte* result(std::uint32_t column) const {
+    const WorkColumn& c = work_.columns[column];
+    return protocol(reinterpret_cast<std::byte*>(c.address)) + (std::uint64_t{r_.segment} << work_.segment_shift) * size_of(c.dtype);
+  }
+
+  void apply_dense() {
+    const std::uint64_t segment_rows = std::uint64_t{1} << work_.segment_shift;
+    std::uint32_t block = 0;
+    const std::byte* partial = place_.partial;
+    for (std::uint32_t c = 0; c < work_.n_columns; ++c) {
+      const WorkColumn& column = work_.columns[c];
+      const std::uint64_t size = size_of(column.dtype), bytes = segment_rows * size;
+      const std::byte* from = partial + r_.segment * bytes;
+      std::byte* to = result(c);
+      with_operation(column.op, column.dtype, [&]<cadre_op op, class T>() {
+        for (std::uint64_t at = 0; at < bytes; at += kBlockBytes, ++block) {
+          if (block < r_.block) continue;
+          const std::uint64_t length = std::min(kBlockBytes, bytes - at);
+          if (!r_.saved) {
+            std::memcpy(place_.image, to + at, length);
+            store(true);
+          }
+          T* out = reinterpret_cast<T*>(to + at);
+          const T* old = reinterpret_cast<const T*>(place_.image);
+          const T* add = reinterpret_cast<const T*>(from + at);
+          for (std::uint64_t i = 0; i < length / sizeof(T); ++i) out[i] = combined<op, T>(old[i], add[i]);
+          advance(r_.segment, block + 1);
+        }
+      });
+      partial += rows_padded(work_) * size;
+    }
+  }
+
+  struct Group {
+    const std::uint16_t* low;
+    const std::byte* value;
+    std::uint64_t count;
+  };
+  // The entries of a segment in one page. The page may have been scribbled on by a later kernel of this slot only if it was never ready;
+  // its offsets are cut to its size all the same.
+  Group group(std::uint64_t page, std::uint32_t segment) const {
+    const std::uint64_t size = value_bytes(work_);
+    const PageLayout layout(work_.n_segments, size);
+    const std::byte* at = place_.partial + list_bytes(size) + page * layout.bytes;
+    const auto* offsets = reinterpret_cast<const std::uint32_t*>(at);
+    const std::uint64_t begin = std::min<std::uint64_t>(offsets[segment], kPageEntries), end = std::min<std::uint64_t>(offsets[segment + 1], kPageEntries);
+    return {reinterpret_cast<const std::uint16_t*>(at + layout.lows) + begin, at + layout.values + begin * size, end > begin ? end - begin : 0};
+  }
+
+  bool touches(std::uint32_t segment) const {
+    const std::uint64_t pages = std::min(place_.header->pages, work_.room_pages);
+    for (std::uint64_t page = 0; page < pages; ++page)
+      if (group(page, segment).count > 0) return true;
+    return false;
+  }
+
+  void apply_sparse() {
+    const std::uint64_t pages = std::min(place_.header->pages, work_.room_pages), size = value_bytes(work_);
+    std::uint32_t block = 0;
+    for (std::uint64_t page = 0; page < pages; ++page) {
+      const Group g = group(page, r_.segment);
+      for (std::uint64_t at = 0; at < g.count; at += kBlockEntries, ++block) {
+        if (block < r_.block) continue;
+        apply_block(g.low + at, g.value + at * size, std::min(kBlockEntries, g.count - at));
+        advance(r_.segment, block + 1);
+      }
+    }
+  }
+
+  void apply_block(const std::uint16_t* low, const std::byte* value, std::uint64_t count) {
+    const bool torn = r_.saved;  // by a predecessor: an index may occur twice, so all are put back before any is applied
+    const std::uint32_t mask = (1u << work_.segment_shift) - 1;
+    for (std::uint32_t c = 0; c < work_.n_columns; ++c) {
+      const WorkColumn& column = work_.columns[c];
+      with_operation(column.op, column.dtype, [&]<cadre_op, class T>() {
+        T* out = reinterpret_cast<T*>(result(c));
+        T* old = reinterpret_cast<T*>(place_.image + c * kBlockEntries * 8);
+        if (torn)
+          for (std::uint64_t i = 0; i < count; ++i) out[low[i] & mask] = old[i];
+        else
+          for (std::uint64_t i = 0; i < count; ++i) old[i] = out[low[i] & mask];
+      });
+    }
+    if (!torn) store(true);
+    for (std::uint32_t c = 0; c < work_.n_columns; ++c) {
+      const WorkColumn& column = work_.columns[c];
+      with_operation(column.op, column.dtype, [&]<cadre_op op, class T>() {
+        T* out = reinterpret_cast<T*>(result(c));
+        if (column.counts) {
+          for (std::uint64_t i = 0; i < count; ++i) out[low[i] & mask] = combined<op, T>(out[low[i] & mask], T{1});
+        } else {
+          const T* v = reinterpret_cast<const T*>(value);
+          for (std::uint64_t i = 0; i < count; ++i) out[low[i] & mask] = combined<op, T>(out[low[i] & mask], v[i]);
+        }
+      });
+    }
+  }
+
+  const Work& work_;
+  const SlotPlace& place_;
+  Record r_;
+  const std::uint32_t chunk_;
+  const bool last_;
+  Segment* const segments_;
+};
+
+}  // namespace
+
+bool apply_partial(const Work& work, const SlotPlace& place, Record record, std::uint32_t chunk, bool last) noexcept {
+  return Application(work, place, record, chunk, last).run();
+}
+
+}  // namespace cadre

@@ -1,0 +1,308 @@
+#include <cadre/engine/executor.hpp>
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+
+#include <cadre/engine/digest.hpp>
+#include <cadre/engine/engine.hpp>
+#include <cadre/engine/kernel_table.hpp>
+#include <cadre/engine/partial.hpp>
+#include <cadre/engine/plan.hpp>
+#include <cadre/shm/arena.hpp>
+#include <cadre/shm/memory.hpp>
+
+namespace cadre {
+
+namespace {
+
+std::atomic<int> requested_signal{0};
+static_assert(std::atomic<int>::is_always_lock_free);
+
+std::uint64_t round_up(std::uint64_t n, std::uint64_t to) { return (n + to - 1) / to * to; }
+std::uint64_t address_of(const void* p) { return reinterpret_cast<std::uint64_t>(p); }
+
+}  // namespace
+
+void request_stop(int signal) noexcept { requested_signal.store(signal); }
+int stop_requested() noexcept { return requested_signal.load(); }
+
+struct Executor::Shared {
+  Work work;
+  std::atomic<const void*> truncated;
+  Complaint complaints[];
+};
+
+Executor::Executor(Backend backend, const HandsPlan& plan) : plan_(plan), in_caller_(backend != Backend::processes) {
+  Arena& arena = Arena::instance();
+  shared_ = new (arena.reserve(sizeof(Shared) + static_cast<std::size_t>(plan.workers) * sizeof(Complaint))) Shared{};
+  plan_.work = &shared_->work;
+  plan_.truncated = &shared_->truncated;
+  switch (backend) {
+    case Backend::serial: hands_ = make_serial(plan_); break;
+    case Backend::threads: hands_ = make_threads(plan_); break;
+    case Backend::processes: hands_ = make_processes(plan_); break;
+  }
+}
+
+Executor::~Executor() {
+  hands_.reset();
+  Arena::instance().release(reinterpret_cast<std::byte*>(shared_));
+}
+
+const void* Executor::capture_address() const { return shared_->work.code.capture; }
+
+std::byte* Executor::kept(std::shared_ptr<Storage>& storage, std::uint64_t bytes) {
+  if (!storage || storage->bytes() < bytes) {
+    storage.reset();
+    storage = allocate_storage(bytes, false);
+  }
+  return storage->data();
+}
+
+void Executor::add_mapping(const AnyArray& array, bool writable) {
+  const Storage& storage = *array.storage;
+  const Storage::File* file = storage.file();
+  if (in_caller_ || (!file && !writable) || storage.bytes() == 0) return;
+  Work& w = shared_->work;
+  Mapping m{.address = address_of(storage.data()), .bytes = storage.bytes(), .serial = file ? file->serial : 0, .fd = file ? file->fd : -1, .writable = writable};
+  for (std::uint32_t i = 0; i < w.n_mappings; ++i)
+    if (w.mappings[i].address == m.address && w.mappings[i].writable == m.writable) return;
+  CADRE_CHECK(w.n_mappings < kMaxMappings);
+  w.mappings[w.n_mappings++] = m;
+  mapped_.push_back(array);
+}
+
+void Executor::give_partials(std::uint64_t bytes) {
+  partials_.resize(static_cast<std::size_t>(plan_.workers));
+  auto* list = reinterpret_cast<std::uint64_t*>(kept(partial_list_, partials_.size() * sizeof(std::uint64_t)));
+  for (std::size_t slot = 0; slot < partials_.size(); ++slot) list[slot] = address_of(kept(partials_[slot], bytes));
+  shared_->work.partials = address_of(list);
+  shared_->work.partial_bytes = bytes;
+}
+
+void Executor::describe(Pass& pass) {
+  Work& w = shared_->work;
+  w.kind = WorkKind::kernel;
+  w.slots = static_cast<std::uint32_t>(plan_.workers);
+  w.code = pass.code;
+  w.plan = pass.plan;
+  w.n_mappings = w.n_columns = w.n_segments = w.ordered = w.copies = w.n_results = 0;
+  w.accumulators = w.segments = w.images = w.partials = w.partial_bytes = w.previous = 0;
+  w.scatter = ScatterMode::none;
+  w.lines = address_of(hands_->lines());
+  w.complaints = address_of(shared_->complaints);
+  w.stop = address_of(hands_->stop());
+  mapped_.clear();
+
+  w.n_inputs = static_cast<std::uint32_t>(pass.inputs.size());
+  for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
+    const AnyArray& array = pass.inputs[i].array;
+    WorkInput& in = w.inputs[i];
+    in = {.address = address_of(array.data), .shape = pass.plan.inputs[i], .whole = pass.inputs[i].whole};
+    in.row_bytes = size_of(array.type);
+    for (std::size_t d = 1; d < array.shape.size(); ++d) in.row_bytes *= static_cast<std::uint64_t>(array.shape[d]);
+    add_mapping(array, false);
+  }
+  w.n_outputs = static_cast<std::uint32_t>(pass.outputs.size());
+  for (std::size_t o = 0; o < pass.outputs.size(); ++o) {
+    const PassOutput& given = pass.outputs[o];
+    WorkOutput& out = w.outputs[o];
+    out = {.shape = pass.plan.outputs[o], .map = given.kind == CADRE_OUT_MAP};
+    if (given.kind == CADRE_OUT_COLUMN || !given.array.storage) continue;
+    out.address = address_of(given.array.data);
+    if (!out.map) continue;
+    out.row_bytes = size_of(given.array.type);
+    for (std::size_t d = 1; d < given.array.shape.size(); ++d) out.row_bytes *= static_cast<std::uint64_t>(given.array.shape[d]);
+    add_mapping(given.array, true);
+    // An output that is also an input is computed aside and copied: a copy may be repeated, a[i] = f(a[i]) may not.
+    for (const PassInput& input : pass.inputs)
+      if (input.array.storage == given.array.storage) w.copies = 1;
+  }
+}
+
+void Executor::describe_scatter(Pass& pass, std::uint64_t row_bytes) {
+  Work& w = shared_->work;
+  w.rows = pass.plan.scatter.rows + pass.plan.scatter.hidden;
+  if (w.rows >= (std::uint64_t{1} << 32) - (1u << 20)) throw Error(pass.kernel + ": " + std::to_string(w.rows) + " rows are more than a combined result may have (4293918720)");
+  w.segment_shift = segment_shift(w.rows, row_bytes, w.scatter);
+  w.n_segments = static_cast<std::uint32_t>((w.rows + (std::uint64_t{1} << w.segment_shift) - 1) >> w.segment_shift);
+  for (std::size_t o = 0; o < pass.outputs.size(); ++o) {
+    PassOutput& out = pass.outputs[o];
+    if (out.kind != CADRE_OUT_COLUMN) continue;
+    const cadre_dtype type = pass.plan.outputs[o].dtype;
+    WorkColumn& column = w.columns[w.n_columns++];
+    column = {.dtype = type, .op = out.op, .counts = out.counts};
+    // Floating-point sums depend on the order, and so do min and max of zeros with different signs.
+    if (type.code == CADRE_FLOAT) w.ordered = 1;
+    const bool zero = out.op == CADRE_ADD;
+    auto storage = allocate_storage(rows_padded(w) * size_of(type), zero);
+    if (!zero) fill_identity(column, storage->data(), rows_padded(w));
+    column.address = address_of(storage->data());
+    Shape shape(pass.plan.outputs[o].shape, pass.plan.outputs[o].shape + pass.plan.outputs[o].ndim);
+    out.array = AnyArray(storage, storage->data(), to_dtype(type), std::move(shape), true);
+  }
+}
+
+void Executor::describe_memory(Pass& pass) {
+  Work& w = shared_->work;
+  std::uint64_t row_bytes = 0;
+  for (std::size_t o = 0; o < pass.outputs.size(); ++o)
+    if (pass.outputs[o].kind == CADRE_OUT_COLUMN) row_bytes += size_of(pass.plan.outputs[o].dtype);
+  if (row_bytes > 0) w.scatter = choose_scatter(pass.plan, row_bytes);
+  const Cut c = cut(pass.plan, pass.chunk, w.scatter, std::max<std::uint64_t>(row_bytes, 1));
+  w.elements = pass.plan.elements;
+  w.chunk_elements = c.chunk_elements;
+  w.chunks = pass.chunks = c.chunks;
+
+  if (pass.plan.accumulator_bytes > 0) {
+    w.accumulator_stride = round_up(pass.plan.accumulator_bytes, pass.plan.accumulator_bytes >= 64 ? 64 : 8);
+    w.accumulators = address_of(kept(accumulators_, std::max<std::uint64_t>(c.chunks, 1) * w.accumulator_stride));
+  }
+  std::uint64_t partial_bytes = 0;
+  if (w.copies)
+    for (std::uint32_t o = 0; o < w.n_outputs; ++o)
+      if (w.outputs[o].map && w.outputs[o].address) partial_bytes += round_up(w.chunk_elements * w.outputs[o].row_bytes, 64);
+  if (w.scatter != ScatterMode::none) {
+    describe_scatter(pass, row_bytes);
+    if (w.scatter == ScatterMode::dense) {
+      partial_bytes += rows_padded(w) * row_bytes;
+    } else {
+      w.room_pages = room_pages(w.chunk_elements);
+      partial_bytes += list_bytes(value_bytes(w)) + w.room_pages * PageLayout(w.n_segments, value_bytes(w)).bytes;
+    }
+    auto* segments = reinterpret_cast<Segment*>(kept(segments_, w.n_segments * sizeof(Segment)));
+    for (std::uint32_t s = 0; s < w.n_segments; ++s) new (&segments[s]) Segment{};
+    w.segments = address_of(segments);
+  }
+  if (partial_bytes > 0) {
+    give_partials(partial_bytes);
+    w.image_stride = round_up(image_bytes(w), 64);
+    w.images = address_of(kept(images_, w.image_stride * w.slots));
+  }
+}
+
+void Executor::post(std::uint64_t chunks, const Pass& pass, const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  if (const int signal = stop_requested()) throw Interrupted{signal};
+  const std::uint32_t epoch = hands_->next_epoch();
+  const PoolResult result = hands_->run(chunks, shared_->work.ordered != 0, [&](std::uint64_t done) {
+    if (progress) progress(done, chunks);
+    return stop_requested() ? Stop::drain : Stop::no;
+  });
+  if (const void* at = shared_->truncated.exchange(nullptr)) {
+    for (const AnyArray& a : mapped_)
+      if (a.storage->file() && at >= a.storage->data() && at < a.storage->data() + a.storage->bytes())
+        throw Error(a.storage->file()->path + " was truncated by another process while it was read", Error::Kind::failed);
+    throw Error("a mapped file was truncated by another process while it was read", Error::Kind::failed);
+  }
+  if (!result.complete) explain(result, epoch, pass);
+}
+
+void Executor::explain(const PoolResult& result, std::uint32_t epoch, const Pass& pass) {
+  const Work& w = shared_->work;
+  const Complaint* first = nullptr;
+  for (std::uint32_t s = 0; s < w.slots; ++s) {
+    const Complaint& c = shared_->complaints[s];
+    if (c.epoch.load(std::memory_order_acquire) == epoch && (!first || c.chunk < first->chunk)) first = &c;
+  }
+  if (first) {
+    std::string text(first->text);
+    switch (static_cast<ComplaintKind>(first->kind)) {
+      case ComplaintKind::bad_data: text = "row " + std::to_string(first->row) + ": " + text; break;
+      case ComplaintKind::mapping: text = "a worker can not map " + (first->row < mapped_.size() && mapped_[first->row].storage->file() ? mapped_[first->row].storage->file()->path : std::string("its memory")) + ": " + text; break;
+      case ComplaintKind::exception: {
+        const ChunkRange r = range_of(w, first->chunk);
+        text += " (in elements " + std::to_string(r.first) + " to " + std::to_string(r.first + std::max<std::uint64_t>(r.count, 1) - 1) + ")";
+        break;
+      }
+      case ComplaintKind::engine: break;
+    }
+    throw Error(pass.kernel + ": " + text, Error::Kind::failed);
+  }
+  if (result.failure == Failure::crash) {
+    const ChunkRange r = range_of(w, result.chunk);
+    const std::string how = WIFSIGNALED(result.status) ? "died of " + signal_name(WTERMSIG(result.status)) : "left with exit code " + std::to_string(WEXITSTATUS(result.status));
+    const std::string where = w.kind == WorkKind::kernel ? " in elements " + std::to_string(r.first) + " to " + std::to_string(r.first + r.count - 1) + " (chunk " + std::to_string(result.chunk) + ")" : " while the result was finished";
+    throw Error(pass.kernel + ": the kernel " + how + where + ", " + std::to_string(result.attempts) + " times out of " + std::to_string(result.attempts), Error::Kind::failed);
+  }
+  if (result.failure == Failure::restarts) throw Error(pass.kernel + ": worker processes die as soon as they start; the job can not go on", Error::Kind::failed);
+  if (result.failure == Failure::refill)
+    throw Error(pass.kernel + ": no process can be started in the place of a dead worker (" + std::strerror(result.status) + "); the job can not go on", Error::Kind::failed);
+  if (const int signal = stop_requested()) throw Interrupted{signal};
+  throw Error(pass.kernel + ": the job was stopped", Error::Kind::failed);
+}
+
+void Executor::run(Pass& pass, const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  describe(pass);
+  describe_memory(pass);
+  Work& w = shared_->work;
+  if (pass.chunks > 0) post(pass.chunks, pass, progress);
+  if (w.accumulators || !pass.result_names.empty() || pass.always_finish) finish(pass);
+}
+
+void Executor::finish(Pass& pass) {
+  Work& w = shared_->work;
+  w.kind = WorkKind::finish;
+  w.n_accumulators = pass.chunks;
+  w.ordered = 0;
+  w.n_results = static_cast<std::uint32_t>(pass.result_names.size());
+  // Results lie together in one small extent, which finish may write.
+  std::vector<std::uint64_t> at, count;
+  std::uint64_t bytes = 64;
+  for (std::uint32_t r = 0; r < w.n_results; ++r) {
+    std::uint64_t n = 1;
+    for (int d = 0; d < pass.plan.results[r].ndim; ++d) n *= static_cast<std::uint64_t>(pass.plan.results[r].shape[d]);
+    at.push_back(bytes);
+    count.push_back(n);
+    bytes += round_up(n * 8, 64);
+  }
+  std::byte* area = kept(finish_area_, bytes);
+  for (std::uint32_t r = 0; r < w.n_results; ++r) w.results[r] = address_of(area + at[r]);
+  if (pass.plan.accumulator_bytes > 0) {
+    pass.previous = allocate_storage(pass.plan.accumulator_bytes, false);
+    w.previous = address_of(pass.previous->data());
+  }
+  const auto map_storage = [&](const std::shared_ptr<Storage>& s) { add_mapping(AnyArray(s, s->data(), DType::u8, {static_cast<std::int64_t>(s->bytes())}, true), true); };
+  map_storage(finish_area_);
+  for (PassOutput& out : pass.outputs)
+    if (out.array.storage && out.kind != CADRE_OUT_MAP) map_storage(out.array.storage);
+  post(1, pass, {});
+  for (std::uint32_t r = 0; r < w.n_results; ++r) {
+    const cadre_shape& shape = pass.plan.results[r];
+    SmallResult result{.name = pass.result_names[r], .shape = Shape(shape.shape, shape.shape + shape.ndim), .values = std::vector<double>{}};
+    const auto read = [&]<class T>(T) {
+      const T* values = reinterpret_cast<const T*>(area + at[r]);
+      result.values = std::vector<T>(values, values + count[r]);
+    };
+    if (shape.dtype.code == CADRE_FLOAT) read(double{});
+    if (shape.dtype.code == CADRE_INT) read(std::int64_t{});
+    if (shape.dtype.code == CADRE_UINT) read(std::uint64_t{});
+    pass.results.push_back(std::move(result));
+  }
+}
+
+std::vector<std::byte> Executor::hash_blocks(const std::vector<AnyArray>& arrays) {
+  Pass pass;
+  pass.kernel = "digest";
+  for (const AnyArray& a : arrays) pass.inputs.push_back({a, true});
+  describe(pass);
+  Work& w = shared_->work;
+  w.kind = WorkKind::digest;
+  std::uint64_t blocks = 0;
+  for (std::size_t i = 0; i < arrays.size(); ++i) {
+    w.inputs[i].row_bytes = arrays[i].bytes();
+    blocks += (arrays[i].bytes() + kDigestBlock - 1) / kDigestBlock;
+  }
+  w.elements = blocks;
+  w.chunk_elements = std::max<std::uint64_t>(blocks / 4096, 1);
+  w.chunks = (blocks + w.chunk_elements - 1) / w.chunk_elements;
+  std::byte* hashes = kept(hashes_, std::max<std::uint64_t>(blocks * kHashBytes, 64));
+  w.hashes = address_of(hashes);
+  if (blocks > 0) post(w.chunks, pass, {});
+  return {hashes, hashes + blocks * kHashBytes};
+}
+
+}  // namespace cadre

@@ -1,0 +1,89 @@
+#pragma once
+/* Runs passes: describes each as a Work, gives it the memory that it combines in, has the backend's hands run its chunks, and finishes it.
+   One executor per engine, made before its workers. */
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <cadre/engine/backend.hpp>
+#include <cadre/engine/report.hpp>
+#include <cadre/engine/work.hpp>
+#include <cadre/shm/array.hpp>
+
+namespace cadre {
+
+struct PassInput {
+  AnyArray array;
+  bool whole = false;
+};
+
+struct PassOutput {
+  std::uint32_t kind = CADRE_OUT_MAP;
+  std::uint32_t op = CADRE_ADD, counts = 0;
+  AnyArray array;          // MAP, FINISH: where to write, no storage: not wanted. COLUMN: set by the run
+};
+
+struct Pass {
+  std::string kernel;      // for messages
+  Code code;
+  cadre_plan plan{};
+  std::vector<PassInput> inputs;
+  std::vector<PassOutput> outputs;
+  std::vector<std::string> result_names;
+  std::uint64_t chunk = 0; // elements per chunk; 0: the plan's
+  bool always_finish = false;  // run finish even without accumulator or results
+
+  /* What came of it. */
+  std::uint64_t chunks = 0;
+  std::shared_ptr<Storage> previous;   // the finished accumulator
+  std::vector<SmallResult> results;
+};
+
+/** Thrown when a stop was asked for: the job ends with 128 + signal. */
+struct Interrupted {
+  int signal;
+};
+
+class Executor {
+ public:
+  Executor(Backend backend, const HandsPlan& plan);
+  ~Executor();
+
+  /** Runs one pass to its end. Throws Error (failed) when it can not be, Interrupted when a stop was asked for. */
+  void run(Pass& pass, const std::function<void(std::uint64_t done, std::uint64_t chunks)>& progress = {});
+  /** The hashes of the arrays' 1 MiB blocks, 16 bytes each, computed in parallel. */
+  std::vector<std::byte> hash_blocks(const std::vector<AnyArray>& arrays);
+
+  Pool* pool() { return hands_->pool(); }
+  /** Where the captures of a pass's code are while it runs. */
+  const void* capture_address() const;
+
+ private:
+  struct Shared;
+  void describe(Pass& pass);
+  void describe_scatter(Pass& pass, std::uint64_t row_bytes);
+  void describe_memory(Pass& pass);
+  void add_mapping(const AnyArray& array, bool writable);
+  void give_partials(std::uint64_t bytes);
+  void post(std::uint64_t chunks, const Pass& pass, const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+  void finish(Pass& pass);
+  [[noreturn]] void explain(const PoolResult& result, std::uint32_t epoch, const Pass& pass);
+  std::byte* kept(std::shared_ptr<Storage>& storage, std::uint64_t bytes);
+
+  HandsPlan plan_;
+  Shared* shared_ = nullptr;             // in protocol memory
+  std::unique_ptr<Hands> hands_;
+  const bool in_caller_;                 // serial and threads: chunks run in this process
+
+  // Memory that stays from pass to pass, grown as needed.
+  std::shared_ptr<Storage> accumulators_, segments_, images_, finish_area_, partial_list_, hashes_;
+  std::vector<std::shared_ptr<Storage>> partials_;
+  std::vector<AnyArray> mapped_;         // of the current pass, for messages
+};
+
+/** Whether a stop was asked for: the signal, or 0 (see request_stop). */
+int stop_requested() noexcept;
+
+}  // namespace cadre

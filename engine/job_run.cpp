@@ -1,0 +1,290 @@
+#include <cadre/engine/job_run.hpp>
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <set>
+
+#include <cadre/engine/digest.hpp>
+#include <cadre/kernels/registry.hpp>
+#include <cadre/shm/arena.hpp>
+#include <cadre/shm/futex.hpp>
+
+namespace cadre {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+/** Where a step's output goes: into an array of the program, into a file, or into a temporary. */
+bool is_output_file(const Job& job, const std::string& name) { return !job.arrays.contains(name) && is_file_name(name); }
+
+std::string canonical(const std::string& path) {
+  std::error_code error;
+  const fs::path p = fs::weakly_canonical(path, error);
+  return error ? path : p.string();
+}
+
+class Checker {
+ public:
+  Checker(const Job& job, const KernelTable& table) : job_(job), table_(table) {
+    for (const auto& [name, array] : job.arrays) known_[name] = Header{array.type, array.shape};
+  }
+
+  void check() {
+    if (job_.steps.empty()) throw Error(job_.name + ": there are no steps");
+    for (const Step& step : job_.steps) check_step(bind_step(step, table_), step);
+  }
+
+ private:
+  std::optional<Header> find(const BoundStep& step, const std::string& name) {
+    if (const auto at = known_.find(name); at != known_.end()) return at->second;
+    const auto file = job_.files.find(name);
+    if (file == job_.files.end() && !is_file_name(name)) {
+      std::vector<std::string> names;
+      for (const auto& [n, header] : known_) names.push_back(n);
+      for (const auto& [n, path] : job_.files) names.push_back(n);
+      const std::string near = nearest_name(name, names);
+      throw Error(prefix(step) + "there is no array " + name + (near.empty() ? "" : "; did you mean " + near + "?"));
+    }
+    const std::string& path = file == job_.files.end() ? name : file->second;
+    if (const auto made = made_files_.find(canonical(path)); made != made_files_.end()) return made->second;
+    NpyInfo info;
+    try {
+      info = inspect_npy(path);
+    } catch (const Error& e) {
+      throw Error((step.where.empty() ? "" : step.where + ": ") + e.what(), e.kind());
+    }
+    if (info.fortran_order) throw Error((step.where.empty() ? "" : step.where + ": ") + path + " is in Fortran order; save it in C order: np.save(file, np.ascontiguousarray(a))");
+    known_[name] = Header{info.type, info.shape};
+    return known_[name];
+  }
+
+  void check_step(const BoundStep& step, const Step&) {
+    const cadre_kernel& k = step.kernel();
+    std::vector<std::optional<Header>> headers;
+    for (const std::string& name : step.inputs) headers.push_back(find(step, name));
+    std::set<std::string> here;
+    for (std::uint32_t o = 0; o < k.n_outputs; ++o) {
+      const std::string& name = step.outputs[o];
+      if (name.empty()) continue;
+      const bool file = is_output_file(job_, name);
+      const std::string key = file ? canonical(name) : name;
+      if (!here.insert(key).second) throw Error(prefix(step) + "two outputs have the name " + name);
+      if (file && !all_files_.insert(key).second) throw Error(prefix(step) + name + " is written by two steps");
+      if (file) NpyOutput::check(name);
+      for (std::uint32_t i = 0; i < k.n_inputs; ++i) {
+        const auto given = job_.files.find(step.inputs[i]);
+        const std::string& in = given == job_.files.end() ? step.inputs[i] : given->second;
+        if ((file ? canonical(in) : in) == key && !(k.flags & CADRE_ELEMENTWISE))
+          throw Error(prefix(step) + "output " + k.outputs[o].name + " (" + name + ") is also an input, and this kernel is not elementwise: give it another name");
+      }
+    }
+    const bool known = std::all_of(headers.begin(), headers.end(), [](const auto& h) { return h.has_value(); });
+    std::optional<cadre_plan> plan;
+    if (known) {
+      std::vector<Header> inputs;
+      for (auto& h : headers) inputs.push_back(*h);
+      plan = plan_pass(step, table_, 0, inputs, nullptr);
+      if (k.passes == 1) check_unbound(step, *plan);
+    }
+    for (std::uint32_t o = 0; o < k.n_outputs; ++o) {
+      const std::string& name = step.outputs[o];
+      if (name.empty()) continue;
+      // What a later pass decides is not known before it runs.
+      std::optional<Header> header;
+      if (plan && k.passes == 1) header = header_of(plan->outputs[o]);
+      if (const auto array = job_.arrays.find(name); array != job_.arrays.end()) {
+        if (!array->second.writable) throw Error(prefix(step) + "array " + name + " may only be read");
+        if (header && (header->type != array->second.type || header->shape != array->second.shape))
+          throw Error(prefix(step) + "array " + name + " is " + name_of(array->second.type) + " " + to_string(array->second.shape) + "; the output is " + name_of(header->type) + " " + to_string(header->shape));
+      }
+      known_[name] = header;
+      if (is_output_file(job_, name)) made_files_[canonical(name)] = header;
+    }
+  }
+
+  const Job& job_;
+  const KernelTable& table_;
+  std::map<std::string, std::optional<Header>> known_;
+  std::map<std::string, std::optional<Header>> made_files_;
+  std::set<std::string> all_files_;
+};
+
+}  // namespace
+
+void check_steps(const Job& job, const KernelTable& table) { Checker(job, table).check(); }
+
+JobRun::JobRun(const Job& job, const KernelTable& table, Executor& executor) : job_(job), table_(table), executor_(executor) {
+  check_steps(job, table);
+  for (const Step& step : job.steps) steps_.push_back(bind_step(step, table));
+  arrays_ = job.arrays;
+  for (const auto& [name, array] : job.arrays)
+    if (array.storage == nullptr || !(Arena::instance().contains(array.data) || Arena::instance().contains_file(array.data)))
+      throw Error("array " + name + " does not lie in shared memory: make it with engine.array<T>(n)");
+}
+
+AnyArray JobRun::source(const BoundStep&, const std::string& name) {
+  if (const auto at = arrays_.find(name); at != arrays_.end()) return at->second;
+  const auto file = job_.files.find(name);
+  const std::string& path = file == job_.files.end() ? name : file->second;
+  for (const Output& out : outputs_)
+    if (!out.file.empty() && canonical(out.file) == canonical(path)) return out.mapped ? out.mapped->array() : out.array;
+  return arrays_[name] = open_npy(path);
+}
+
+// Where a map output, or one that finish writes, goes: an array of the program or an earlier step of that name, type and shape; the mapped file; new memory.
+AnyArray JobRun::target(const BoundStep& step, std::uint32_t output, const Header& header) {
+  const std::string& name = step.outputs[output];
+  const bool map = step.kernel().outputs[output].kind == CADRE_OUT_MAP;
+  if (is_output_file(job_, name)) {
+    Output& out = outputs_.emplace_back();
+    out.file = name;
+    if (map) {
+      out.mapped = std::make_unique<NpyOutput>(name, header.type, header.shape);
+      return out.mapped->array();
+    }
+    out.array = [&] {
+      auto storage = allocate_storage(std::max<std::uint64_t>(elements_of(header.shape, size_of(header.type)) * size_of(header.type), 1), false);
+      return AnyArray(storage, storage->data(), header.type, header.shape, true);
+    }();
+    return out.array;
+  }
+  if (const auto at = arrays_.find(name); !name.empty() && at != arrays_.end() && at->second.writable && at->second.type == header.type && at->second.shape == header.shape) return at->second;
+  if (job_.arrays.contains(name))
+    throw Error(prefix(step) + "array " + name + " is " + name_of(arrays_[name].type) + " " + to_string(arrays_[name].shape) + "; the output is " + name_of(header.type) + " " + to_string(header.shape), Error::Kind::failed);
+  auto storage = allocate_storage(std::max<std::uint64_t>(elements_of(header.shape, size_of(header.type)) * size_of(header.type), 1), false);
+  return {storage, storage->data(), header.type, header.shape, true};
+}
+
+void JobRun::run(Report& report) {
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    StepReport told;
+    told.kernel = steps_[i].kernel().name;
+    run_step(i, steps_[i], report, told);
+    report.steps.push_back(std::move(told));
+    report.elements = report.steps.back().elements;
+    report.chunks = report.steps.back().chunks;
+    forget_temporaries(i);
+  }
+  const std::uint64_t begin = monotonic_ns();
+  for (Output& out : outputs_)
+    if (!out.mapped) write_npy(out.file, out.array.type, out.array.shape, out.array.data);
+  report.seconds += static_cast<double>(monotonic_ns() - begin) * 1e-9;
+  report.bytes_per_second = report.seconds > 0 ? static_cast<double>(bytes_) / report.seconds : 0;
+  if (job_.digest) report.digest = digest_of(executor_.hash_blocks(digested_), report.steps.back().result);
+  for (Output& out : outputs_)
+    if (out.mapped) out.mapped->commit();
+}
+
+void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, StepReport& told) {
+  const cadre_kernel& k = step.kernel();
+  const bool last_step = index + 1 == steps_.size();
+  std::vector<AnyArray> inputs;
+  std::vector<Header> headers;
+  for (const std::string& name : step.inputs) {
+    inputs.push_back(source(step, name));
+    headers.push_back({inputs.back().type, inputs.back().shape});
+    bytes_ += inputs.back().bytes();
+  }
+  std::shared_ptr<Storage> previous;
+  for (std::uint32_t p = 0; p < k.passes; ++p) {
+    const bool last_pass = p + 1 == k.passes;
+    Pass pass;
+    pass.kernel = (step.where.empty() ? "" : step.where + ": ") + k.name;
+    pass.plan = plan_pass(step, table_, p, headers, previous ? previous->data() : nullptr);
+    if (last_pass) check_unbound(step, pass.plan);
+    pass.chunk = job_.chunk;
+    pass.code = {.run = k.run, .identity = k.identity, .combine = k.combine, .finish = k.finish, .state = k.state, .plugin = step.ref.plugin, .kernel = step.ref.index};
+    for (std::uint32_t i = 0; i < k.n_inputs; ++i) pass.inputs.push_back({inputs[i], k.inputs[i].role == CADRE_WHOLE});
+    const std::uint32_t wanted = wanted_outputs(step);
+    for (std::uint32_t o = 0; o < k.n_outputs && last_pass; ++o) {
+      PassOutput out{.kind = k.outputs[o].kind, .op = k.outputs[o].op, .counts = k.outputs[o].counts};
+      if (out.kind != CADRE_OUT_COLUMN && (wanted >> o & 1)) out.array = target(step, o, header_of(pass.plan.outputs[o]));
+      pass.outputs.push_back(std::move(out));
+    }
+    if (last_pass)
+      for (std::uint32_t r = 0; r < k.n_results; ++r) pass.result_names.push_back(k.results[r].name);
+    pass.always_finish = k.finish != nullptr && (last_pass || pass.plan.accumulator_bytes > 0);
+    const std::uint64_t begin = monotonic_ns();
+    executor_.run(pass, [&](std::uint64_t done, std::uint64_t chunks) {
+      if (job_.progress) job_.progress(index, done, chunks);
+    });
+    const double seconds = static_cast<double>(monotonic_ns() - begin) * 1e-9;
+    told.seconds += seconds;
+    report.seconds += seconds;
+    told.elements = pass.plan.elements;
+    told.chunks = pass.chunks;
+    previous = pass.previous;
+    if (!last_pass) continue;
+    for (std::uint32_t o = 0; o < k.n_outputs; ++o) {
+      const std::string& name = step.outputs[o];
+      if (name.empty()) continue;
+      AnyArray& array = pass.outputs[o].array;
+      const bool file = is_output_file(job_, name);
+      if (file) {
+        report.outputs.emplace_back(k.outputs[o].name, name);
+        if (pass.outputs[o].kind == CADRE_OUT_COLUMN) outputs_.push_back({name, nullptr, array});
+      } else if (job_.arrays.contains(name)) {
+        if (pass.outputs[o].kind == CADRE_OUT_COLUMN) {
+          AnyArray& given = arrays_[name];
+          if (given.type != array.type || given.shape != array.shape)
+            throw Error(prefix(step) + "array " + name + " is " + name_of(given.type) + " " + to_string(given.shape) + "; the output is " + name_of(array.type) + " " + to_string(array.shape), Error::Kind::failed);
+          std::memcpy(given.data, array.data, array.bytes());
+          array = given;
+        }
+      } else {
+        arrays_[name] = array;
+      }
+      bytes_ += array.bytes();
+      if (last_step) digested_.push_back(array);
+    }
+    keep_results(step, pass, told);
+  }
+}
+
+// Outputs that were given no name and are small, then the declared results; both in declared order.
+void JobRun::keep_results(const BoundStep& step, Pass& pass, StepReport& told) {
+  const cadre_kernel& k = step.kernel();
+  for (std::uint32_t o = 0; o < k.n_outputs; ++o) {
+    const AnyArray& a = pass.outputs[o].array;
+    if (!step.outputs[o].empty() || !a.storage || a.elements() > kSmallResult) continue;
+    SmallResult result{.name = k.outputs[o].name, .shape = a.shape, .values = std::vector<double>{}};
+    const auto widen = [&]<class T, class Wide>() {
+      const T* values = reinterpret_cast<const T*>(a.data);
+      result.values = std::vector<Wide>(values, values + a.elements());
+    };
+    switch (a.type) {
+      case DType::f64: widen.operator()<double, double>(); break;
+      case DType::f32: widen.operator()<float, double>(); break;
+      case DType::i8: widen.operator()<std::int8_t, std::int64_t>(); break;
+      case DType::i16: widen.operator()<std::int16_t, std::int64_t>(); break;
+      case DType::i32: widen.operator()<std::int32_t, std::int64_t>(); break;
+      case DType::i64: widen.operator()<std::int64_t, std::int64_t>(); break;
+      case DType::u8: widen.operator()<std::uint8_t, std::uint64_t>(); break;
+      case DType::u16: widen.operator()<std::uint16_t, std::uint64_t>(); break;
+      case DType::u32: widen.operator()<std::uint32_t, std::uint64_t>(); break;
+      case DType::u64: widen.operator()<std::uint64_t, std::uint64_t>(); break;
+    }
+    told.result.push_back(std::move(result));
+  }
+  for (SmallResult& r : pass.results) {
+    const std::size_t count = std::visit([](const auto& v) { return v.size(); }, r.values);
+    if (count <= kSmallResult) told.result.push_back(std::move(r));
+  }
+}
+
+// Memory of temporaries goes back as soon as no later step names them.
+void JobRun::forget_temporaries(std::size_t done) {
+  std::erase_if(arrays_, [&](const auto& entry) {
+    if (job_.arrays.contains(entry.first)) return false;
+    for (std::size_t later = done + 1; later < steps_.size(); ++later) {
+      const auto& in = steps_[later].inputs;
+      if (std::find(in.begin(), in.end(), entry.first) != in.end()) return false;
+    }
+    return true;
+  });
+}
+
+}  // namespace cadre

@@ -194,7 +194,7 @@ class Temporary {
     if (fstatfs(fd(), &fs) != 0) throw_errno("look at the file system of " + path_, errno);
     if (fs.f_type == TMPFS_MAGIC) require_memory(bytes, path_ + " (in memory: tmpfs)");
     // Asked first: an allocation that fails half way has filled the disk for everybody else in the meantime. A file system of 0 blocks counts none.
-    const std::uint64_t left = static_cast<std::uint64_t>(geteuid() == 0 ? fs.f_bfree : fs.f_bavail) * static_cast<std::uint64_t>(fs.f_bsize);
+    const std::uint64_t left = static_cast<std::uint64_t>(fs.f_bavail) * static_cast<std::uint64_t>(fs.f_bsize);
     if (fs.f_blocks && bytes > left) throw Error(path_ + ": needs " + human_bytes(bytes) + ", but " + human_bytes(left) + " are free on its file system");
     int error;
     do error = posix_fallocate(fd(), 0, static_cast<off_t>(bytes));

@@ -34,7 +34,7 @@ int run(cadre_chunk* c) {
     uint32_t* index = count.room();
     if (!index) return CADRE_FULL;
     x.copy(at, n, index);
-    count.add(n);
+    count.add(index, n);
   }
   count.finish();
   return CADRE_OK;

@@ -5,7 +5,7 @@
    into several small tables side by side, so that equal indexes in a row do not wait for one another's store, merged at the end.
 
      Counter count(chunk->scatter, chunk->count, chunk->scratch);
-     for each block: uint32_t* index = count.room(); if (!index) return CADRE_FULL; ... ; count.add(n);
+     for each block: uint32_t* index = count.room(); if (!index) return CADRE_FULL; ... ; count.add(index, n);
      count.finish();                                                                              */
 #include <cadre/kernels/builtin/columns.hpp>
 
@@ -35,14 +35,14 @@ class Counter {
     return scatter_->index + scatter_->used;
   }
 
-  /** Counts the first n indexes of room(), which are below scatter->rows. */
-  void add(uint64_t n) {
+  /** Counts n indexes, which are below scatter->rows: those of room(), all at once or one part after another. */
+  void add(const uint32_t* index, uint64_t n) {
     if (!scatter_->dense) {
       scatter_->used += n;
     } else if (!tables_) {
-      for (uint64_t i = 0; i < n; ++i) ++column_[block_[i]];
+      for (uint64_t i = 0; i < n; ++i) ++column_[index[i]];
     } else {
-      add_to_tables(n);
+      add_to_tables(index, n);
       if ((held_ += n) > kMostHeld) merge();
     }
   }
@@ -57,19 +57,19 @@ class Counter {
   /** Tables do not begin at the same offset of a 4 KiB page: stores and loads that agree in it are taken for the same place. */
   static uint64_t stride(uint64_t rows) { return (rows + 15) / 16 * 16 + 48; }
 
-  void add_to_tables(uint64_t n) {
+  void add_to_tables(const uint32_t* index, uint64_t n) {
     uint32_t *a = tables_, *b = a + stride_, *c = b + stride_, *d = c + stride_;
     uint64_t i = 0;
     for (; i + 4 <= n; i += 4) {
       uint64_t low, high;
-      __builtin_memcpy(&low, block_ + i, 8);
-      __builtin_memcpy(&high, block_ + i + 2, 8);
+      __builtin_memcpy(&low, index + i, 8);
+      __builtin_memcpy(&high, index + i + 2, 8);
       ++a[static_cast<uint32_t>(low)];
       ++b[low >> 32];
       ++c[static_cast<uint32_t>(high)];
       ++d[high >> 32];
     }
-    for (; i < n; ++i) ++a[block_[i]];
+    for (; i < n; ++i) ++a[index[i]];
   }
 
   void merge() {

@@ -56,7 +56,7 @@ int run(cadre_chunk* c) {
       const uint32_t bin = ix[i] * bins_y + iy[i];
       index[i] = (ix[i] == bins_x) | (iy[i] == bins_y) ? outside : bin;
     }
-    count.add(n);
+    count.add(index, n);
   }
   count.finish();
   return CADRE_OK;

@@ -5,17 +5,15 @@ namespace {
 
 template <class T>
 int find_largest(cadre_chunk* c, const char* name) {
+  using U = std::make_unsigned_t<T>;
   const T* key = static_cast<const T*>(c->inputs[0].data);
   constexpr uint64_t kMost = kMostRows - 2;
   int64_t largest = -1;
   for (uint64_t at = 0; at < c->count; at += kBlock) {
     const uint64_t n = std::min(kBlock, c->count - at);
-    T low = key[at], high = key[at];
-    for (uint64_t i = at; i < at + n; ++i) {
-      low = std::min(low, key[i]);
-      high = std::max(high, key[i]);
-    }
-    if (low < T{0} || static_cast<uint64_t>(high) > kMost) {
+    U high = 0;  // as unsigned numbers, negative keys are the largest
+    for (uint64_t i = 0; i < n; ++i) high = std::max(high, static_cast<U>(key[at + i]));
+    if (high > kMost || static_cast<T>(high) < T{0}) {
       uint64_t row = at;
       while (key[row] >= T{0} && static_cast<uint64_t>(key[row]) <= kMost) ++row;
       const auto number = static_cast<unsigned long long>(c->first + row);

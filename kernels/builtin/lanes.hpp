@@ -33,7 +33,7 @@ inline Lanes load(const double* p) {
   return v;
 }
 inline void store(double* p, Lanes v) { __builtin_memcpy(p, &v, sizeof v); }
-inline Lanes every(double v) { return Lanes{} + v; }
+inline Lanes every(double v) { return v - Lanes{}; }
 
 /** a*b + c as multiply_add() rounds it. */
 inline Lanes fused(Lanes a, Lanes b, Lanes c) {

@@ -5,10 +5,11 @@
    float32 for float32 data (np.histogram only). Value v is in bin i when edge(i) <= v < edge(i + 1); v = hi is in the last bin.
 
    The fast way. Let M = max(|lo|, |hi|), W = hi - lo, u = 2^-53, and p the exact (v - lo) bins / W. Then
-     - fl(fl(v - lo) fl(bins / fl(hi - lo))) differs from p by at most 5 u bins;
+     - v norm - lo norm, with norm = fl(bins / fl(hi - lo)), differs from p by at most 4 u bins + 4 u bins M/W: two roundings of norm, one each
+       of lo norm, of v norm (where the level has no FMA) and of their difference;
      - edge(i), at exact position i, lies within 4 u bins + u bins M/W of it: step and product contribute 3 u i, the sum u (M + W),
        and in float32 another 2^-24 bins M/W (near zero: 2^-150 bins / W).
-   So with c = bins (10 u + 4 u M/W [+ 2^-23 M/W + 2^-149 / W]) the bin of v is between the positions p - c and p + c, and if c < 1/4 then
+   So with c = bins (10 u + 8 u M/W [+ 2^-23 M/W + 2^-149 / W]) the bin of v is between the positions p - c and p + c, and if c < 1/4 then
    g = nearest integer of (computed p - 1/2 - c) is the bin of v or the one below: above it can not be, as p - 1/2 - c < bin + 1/2; and two below
    not, as that needs p - 1/2 - c <= bin - 3/2. One comparison, v >= edge(g + 1), decides, without a branch; a minimum puts hi into the last bin.
 
@@ -29,12 +30,13 @@ class UniformBins {
   /** out[i] = bin of v[i], or `bins` for what is outside or NaN. n <= kBlock; v is padded and out is written to a multiple of kStep. */
   void index(const double* v, uint64_t n, uint32_t* out) const {
     if (!fast_) slow(v, n, out);
-    else if (narrow_) fast<true>(v, n, out);
-    else fast<false>(v, n, out);
+    else if (narrow_) fast<true, false>(v, n, out);
+    else if (origin_ == 0) fast<false, true>(v, n, out);
+    else fast<false, false>(v, n, out);
   }
 
  private:
-  template <bool kNarrow>
+  template <bool kNarrow, bool kFromZero>
   void fast(const double* v, uint64_t n, uint32_t* out) const;
   template <class T>
   uint32_t by_guess(double v) const;
@@ -48,7 +50,7 @@ class UniformBins {
 
   double bins_, lo_, hi_;   // the range as values are compared with it
   double origin_, step_;    // of the edges
-  double norm_, shift_;     // the guess: (v - origin) norm - shift
+  double norm_, shift_;     // the guess: v norm - shift
   Rule rule_;
   bool narrow_, fast_;
 };
@@ -80,28 +82,27 @@ inline UniformBins::UniformBins(int64_t bins, double lo, double hi, Rule rule, b
   lo_ = narrow ? static_cast<double>(static_cast<float>(lo)) : lo;
   hi_ = narrow ? static_cast<double>(static_cast<float>(hi)) : hi;
   const double relative = std::max(std::fabs(lo), std::fabs(hi)) / (hi - lo);
-  const double c = bins_ * (0x1p-53 * (10 + 4 * relative) + (narrow ? 0x1p-23 * relative + 0x1p-149 / (hi - lo) : 0.0));
-  shift_ = 0.5 + c;
+  const double c = bins_ * (0x1p-53 * (10 + 8 * relative) + (narrow ? 0x1p-23 * relative + 0x1p-149 / (hi - lo) : 0.0));
+  shift_ = lo * norm_ + (0.5 + c);
   fast_ = c < 0.25;
 }
 
-template <bool kNarrow>
-void UniformBins::fast(const double* v, uint64_t n, uint32_t* out) const {
+template <bool kNarrow, bool kFromZero>
+inline void UniformBins::fast(const double* v, uint64_t n, uint32_t* out) const {
   typedef uint32_t Half __attribute__((vector_size(4 * kLanes)));
   typedef float Floats __attribute__((vector_size(4 * kLanes)));
   typedef uint64_t Words __attribute__((vector_size(8 * kLanes)));
   // Adding 1.5 * 2^52 rounds to the nearest integer and leaves it in the low half of the word.
   constexpr double kMagic = 0x1.8p52;
-  const double last = kMagic + (bins_ - 1);
-  const Lanes outside = every(kMagic + bins_), minus_shift = every(-shift_), norm = every(norm_), most = every(last);
+  const Lanes norm = every(norm_), minus_shift = every(-shift_), last = every(kMagic + (bins_ - 1)), outside = every(kMagic + bins_);
   const double lo = lo_, hi = hi_, origin = origin_, step = step_;
   for (uint64_t i = 0; i < n; i += kLanes) {
-    const Lanes x = load(v + i);
-    const Lanes guess = fused(x - origin, norm, minus_shift) + kMagic, next = guess + 1.0;
-    Lanes edge = (next - kMagic) * step + origin;
+    const Lanes x = load(v + i), guess = fused(x, norm, minus_shift) + kMagic;
+    Lanes edge = (guess - (kMagic - 1)) * step;
+    if constexpr (!kFromZero) edge += origin;
     if constexpr (kNarrow) edge = __builtin_convertvector(__builtin_convertvector(edge, Floats), Lanes);
-    Lanes bin = x >= edge ? next : guess;
-    bin = bin < most ? bin : most;
+    Lanes bin = x >= edge ? guess + 1.0 : guess;
+    bin = bin < last ? bin : last;
     bin = (x >= lo) & (x <= hi) ? bin : outside;
     const Half low = __builtin_convertvector(reinterpret_cast<Words>(bin), Half);
     __builtin_memcpy(out + i, &low, sizeof low);

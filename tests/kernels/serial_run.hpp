@@ -205,9 +205,9 @@ class SerialRun {
 
   int run_pass(std::mt19937& random) {
     for (std::uint32_t i = 0; i < kernel_.n_outputs; ++i)
-      if ((wanted_ >> i & 1) && !outputs_[i].data()) outputs_[i] = Tensor(plan_.outputs[i].dtype, shape_of(plan_.outputs[i]), cut_.out_offset);
+      if ((wanted_ >> i & 1) && plan_.outputs[i].dtype.bits && !outputs_[i].data()) outputs_[i] = Tensor(plan_.outputs[i].dtype, shape_of(plan_.outputs[i]), cut_.out_offset);
     for (std::uint32_t i = 0; i < kernel_.n_results; ++i)
-      if (!results_[i].data()) results_[i] = Tensor(plan_.results[i].dtype, shape_of(plan_.results[i]));
+      if (plan_.results[i].dtype.bits && !results_[i].data()) results_[i] = Tensor(plan_.results[i].dtype, shape_of(plan_.results[i]));
     make_columns();
 
     const std::uint64_t grain = std::max<std::uint64_t>(1, plan_.grain), grains = (plan_.elements + grain - 1) / grain;

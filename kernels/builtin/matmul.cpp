@@ -94,22 +94,42 @@ void pack_b(const Column<T>& b, uint64_t stride, uint64_t depth, uint64_t deep, 
 using builtin::v_fused;
 inline WideOf<uint64_t> v_fused(WideOf<uint64_t> a, WideOf<uint64_t> b, WideOf<uint64_t> c) { return a * b + c; }
 
-/** c (kTileRows rows, `stride` apart) += a tile of A times a tile of B. */
+template <class T>
+WideOf<T> load_wide(const T* p) {
+  WideOf<T> v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+/** c (kTileRows rows, `stride` apart) += a tile of A times a tile of B. The loops over the tile are unrolled, so that `sum` is registers. */
 template <class T>
 void multiply_tile(const T* a, const T* b, uint64_t deep, T* c, uint64_t stride) {
   using V = WideOf<T>;
   constexpr uint64_t lanes = sizeof(V) / sizeof(T);
   V sum[kTileRows][kTileRegisters];
+#pragma GCC unroll 8
   for (uint64_t i = 0; i < kTileRows; ++i)
-    for (uint64_t j = 0; j < kTileRegisters; ++j) std::memcpy(&sum[i][j], c + i * stride + j * lanes, sizeof(V));
+#pragma GCC unroll 3
+    for (uint64_t j = 0; j < kTileRegisters; ++j) sum[i][j] = load_wide(c + i * stride + j * lanes);
+#pragma GCC unroll 1
   for (uint64_t d = 0; d < deep; ++d, a += kTileRows, b += kTileColumns<T>) {
     V row[kTileRegisters];
-    std::memcpy(row, b, sizeof row);
-    for (uint64_t i = 0; i < kTileRows; ++i)
-      for (uint64_t j = 0; j < kTileRegisters; ++j) sum[i][j] = v_fused(a[i] - V{}, row[j], sum[i][j]);
+#pragma GCC unroll 3
+    for (uint64_t j = 0; j < kTileRegisters; ++j) row[j] = load_wide(b + j * lanes);
+#pragma GCC unroll 8
+    for (uint64_t i = 0; i < kTileRows; ++i) {
+      const V each = a[i] - V{};
+#pragma GCC unroll 3
+      for (uint64_t j = 0; j < kTileRegisters; ++j) sum[i][j] = v_fused(each, row[j], sum[i][j]);
+    }
   }
+#pragma GCC unroll 8
   for (uint64_t i = 0; i < kTileRows; ++i)
-    for (uint64_t j = 0; j < kTileRegisters; ++j) std::memcpy(c + i * stride + j * lanes, &sum[i][j], sizeof(V));
+#pragma GCC unroll 3
+    for (uint64_t j = 0; j < kTileRegisters; ++j) {
+      const V v = sum[i][j];
+      std::memcpy(c + i * stride + j * lanes, &v, sizeof v);
+    }
 }
 
 /** The same for a tile of which rows x columns elements exist, stored as Out. */

@@ -1,5 +1,6 @@
 #pragma once
-/* exp, log and erfc on registers of the level's width, from SLEEF; v_fused() rounds as multiply_add() does.
+/* exp and log on registers of the level's width, from SLEEF (error below 1.0 ulp; v_log_35 below 3.5 ulp); v_fused() rounds as
+   multiply_add() does.
 
    The functions are called by their explicit names (finz: with FMA, cinz: without), never through SLEEF's or the C library's dispatchers,
    whose bits change with the CPU. A last, shorter group goes through the same vector function in a padded register, so the bits
@@ -24,7 +25,7 @@ inline __m512 v_exp(__m512 x) { return Sleef_finz_expf16_u10avx512f(x); }
 inline __m512 v_log(__m512 x) { return Sleef_finz_logf16_u10avx512f(x); }
 inline __m512d v_fused(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
 inline __m512 v_fused(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
-inline __m512d v_erfc(__m512d x) { return Sleef_finz_erfcd8_u15avx512f(x); }
+inline __m512d v_log_35(__m512d x) { return Sleef_finz_logd8_u35avx512f(x); }
 #elif defined(__AVX2__)
 template <> struct Register<double> { using Type = __m256d; };
 template <> struct Register<float> { using Type = __m256; };
@@ -35,7 +36,7 @@ inline __m256 v_exp(__m256 x) { return Sleef_finz_expf8_u10avx2(x); }
 inline __m256 v_log(__m256 x) { return Sleef_finz_logf8_u10avx2(x); }
 inline __m256d v_fused(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
 inline __m256 v_fused(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
-inline __m256d v_erfc(__m256d x) { return Sleef_finz_erfcd4_u15avx2(x); }
+inline __m256d v_log_35(__m256d x) { return Sleef_finz_logd4_u35avx2(x); }
 #else
 template <> struct Register<double> { using Type = __m128d; };
 template <> struct Register<float> { using Type = __m128; };
@@ -46,7 +47,7 @@ inline __m128 v_exp(__m128 x) { return Sleef_cinz_expf4_u10sse4(x); }
 inline __m128 v_log(__m128 x) { return Sleef_cinz_logf4_u10sse4(x); }
 inline __m128d v_fused(__m128d a, __m128d b, __m128d c) { return a * b + c; }
 inline __m128 v_fused(__m128 a, __m128 b, __m128 c) { return a * b + c; }
-inline __m128d v_erfc(__m128d x) { return Sleef_cinz_erfcd2_u15sse4(x); }
+inline __m128d v_log_35(__m128d x) { return Sleef_cinz_logd2_u35sse4(x); }
 #endif
 
 template <class T>

@@ -4,11 +4,11 @@
 #include <cadre/bench/races.hpp>
 #include <cadre/shm/storage.hpp>
 
-#include <fstream>
-#include <sstream>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <fstream>
+#include <sstream>
 
 namespace cadre::bench {
 namespace {
@@ -48,13 +48,18 @@ double bytes_on_small_pages(const std::byte* p, std::size_t bytes) {
   bool inside = false;
   for (std::string line; std::getline(smaps, line);) {
     std::size_t first = 0, last = 0, kib = 0;
-    if (std::sscanf(line.c_str(), "%zx-%zx ", &first, &last) == 2) inside = first <= reinterpret_cast<std::size_t>(p) && reinterpret_cast<std::size_t>(p) < last;
-    if (inside && (std::sscanf(line.c_str(), "ShmemPmdMapped: %zu", &kib) == 1 || std::sscanf(line.c_str(), "AnonHugePages: %zu", &kib) == 1)) huge += kib << 10;
+    if (std::sscanf(line.c_str(), "%zx-%zx ", &first, &last) == 2)
+      inside = first <= reinterpret_cast<std::size_t>(p) && reinterpret_cast<std::size_t>(p) < last;
+    if (inside &&
+        (std::sscanf(line.c_str(), "ShmemPmdMapped: %zu", &kib) == 1 || std::sscanf(line.c_str(), "AnonHugePages: %zu", &kib) == 1))
+      huge += kib << 10;
   }
   return huge >= bytes ? 0 : static_cast<double>(bytes - huge);
 }
 
-std::vector<double> measure(std::byte* p, std::size_t bytes, double seconds) { return {seconds, next_process(p, bytes), bytes_on_small_pages(p, bytes)}; }
+std::vector<double> measure(std::byte* p, std::size_t bytes, double seconds) {
+  return {seconds, next_process(p, bytes), bytes_on_small_pages(p, bytes)};
+}
 
 const ChildEntry arena("allocate_arena", [](const std::vector<std::string>& arguments) {
   const std::size_t bytes = std::stoull(arguments.at(0));
@@ -71,7 +76,8 @@ std::vector<double> anonymous(const std::vector<std::string>& arguments, int adv
   const std::size_t bytes = std::stoull(arguments.at(0)), huge = std::size_t{2} << 20;
   std::byte* p = nullptr;
   const double seconds = seconds_of([&] {
-    void* base = mmap(nullptr, bytes + huge, PROT_READ | PROT_WRITE, (advice < 0 ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* base =
+        mmap(nullptr, bytes + huge, PROT_READ | PROT_WRITE, (advice < 0 ? MAP_SHARED : MAP_PRIVATE) | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (base == MAP_FAILED) throw std::bad_alloc();
     p = reinterpret_cast<std::byte*>((reinterpret_cast<std::size_t>(base) + huge - 1) / huge * huge);
     if (advice > 0) madvise(p, bytes, advice);
@@ -90,17 +96,26 @@ Race allocation_race(const Setting& setting, AllocationPart part) {
   const double pages = static_cast<double>(bytes / 4096);
   Race race;
   const auto add = [&](const std::string& name, const std::string& child, double divisor) {
-    race.contestants.push_back({name, [=] { return run_child({child, std::to_string(bytes)}).at(static_cast<std::size_t>(part)) / divisor; }, {}});
+    race.contestants.push_back({name,
+                                [=] {
+                                  return run_child({child, std::to_string(bytes)}).at(static_cast<std::size_t>(part)) / divisor;
+                                },
+                                {}});
   };
   switch (part) {
     case AllocationPart::first_touch:
       race.name = "allocate";
       race.rate_unit = "GiB/s";
       race.work = static_cast<double>(bytes) / (1 << 30);
-      for (auto [name, child] : {std::pair{"arena", "allocate_arena"}, {"anonymous, huge pages", "allocate_anonymous_huge"}, {"anonymous, 4 KiB pages", "allocate_anonymous_4k"},
+      for (auto [name, child] : {std::pair{"arena", "allocate_arena"},
+                                 {"anonymous, huge pages", "allocate_anonymous_huge"},
+                                 {"anonymous, 4 KiB pages", "allocate_anonymous_4k"},
                                  {"shared, 4 KiB pages", "allocate_shared_4k"}})
         add(name, child, 1);
-      race.figures.push_back({.what = "1 GiB array: allocate and first touch, time against anonymous huge pages", .kind = Figure::Kind::cost, .wanted = 1.3, .ours = "arena",
+      race.figures.push_back({.what = "1 GiB array: allocate and first touch, time against anonymous huge pages",
+                              .kind = Figure::Kind::cost,
+                              .wanted = 1.3,
+                              .ours = "arena",
                               .peers = {"anonymous, huge pages"}});
       break;
     case AllocationPart::next_process:
@@ -109,14 +124,24 @@ Race allocation_race(const Setting& setting, AllocationPart part) {
       race.cost_unit_size = 1e-9;
       add("arena", "allocate_arena", pages);
       add("shared, 4 KiB pages", "allocate_shared_4k", pages);
-      race.figures.push_back({.what = "the same range in the next process, per 4 KiB", .kind = Figure::Kind::amount, .wanted = 20, .ours = "arena", .unit = "ns", .unit_size = 1e-9});
+      race.figures.push_back({.what = "the same range in the next process, per 4 KiB",
+                              .kind = Figure::Kind::amount,
+                              .wanted = 20,
+                              .ours = "arena",
+                              .unit = "ns",
+                              .unit_size = 1e-9});
       break;
     case AllocationPart::small_pages:
       race.name = "huge_pages";
       race.cost_unit = "MiB";
       race.cost_unit_size = 1 << 20;
       add("arena", "allocate_arena", 1);
-      race.figures.push_back({.what = "of that, not in ShmemPmdMapped", .kind = Figure::Kind::amount, .wanted = 0, .ours = "arena", .unit = "MiB", .unit_size = 1 << 20});
+      race.figures.push_back({.what = "of that, not in ShmemPmdMapped",
+                              .kind = Figure::Kind::amount,
+                              .wanted = 0,
+                              .ours = "arena",
+                              .unit = "MiB",
+                              .unit_size = 1 << 20});
       break;
   }
   return race;

@@ -1,10 +1,9 @@
 /* bench_cadre: the same contestants under google benchmark, for its filters, repetitions, JSON and compare.py. Ratios are the business of
    bench_figures, which lets the contestants take turns. */
 #include <cadre/bench/child.hpp>
-#include <cadre/bench/dispatch.hpp>
 #include <cadre/bench/machine.hpp>
+#include <cadre/bench/ours.hpp>
 #include <cadre/bench/races.hpp>
-#include <cadre/bench/team.hpp>
 
 #include <benchmark/benchmark.h>
 #include <cstdlib>
@@ -29,30 +28,18 @@ void run_contestant(benchmark::State& state, const Entry& entry, const Setting& 
   }
   const Contestant& contestant = current.race->contestants[which];
   state.SetLabel(contestant.name);
-  try {
-    contestant.sample();
-    if (contestant.check) contestant.check();
-    for (auto _ : state) state.SetIterationTime(contestant.sample());
-  } catch (const WrongAnswer& wrong) {
-    std::cerr << entry.name << ", " << contestant.name << ": " << wrong.what() << "\n";
-    std::exit(1);
-  }
+  contestant.sample();
+  if (contestant.check) contestant.check();
+  for (auto _ : state) state.SetIterationTime(contestant.sample());
   if (!current.race->rate_unit.empty())
-    state.counters[current.race->rate_unit] = benchmark::Counter(current.race->work * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+    state.counters[current.race->rate_unit] =
+        benchmark::Counter(current.race->work * static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  if (const int status = child_main(argc, argv); status >= 0) return status;
+int run_all(int argc, char** argv) {
   Setting setting;
   if (const char* scale = std::getenv("CADRE_BENCH_SCALE")) setting.scale = std::atof(scale);
-  setting.level = cpu_level();
-  set_team_size(setting.workers);
-  // Processes first: a child of a program that has used oneTBB would run on one thread.
-  SpendingPool pool(setting.workers), crowded_pool(kCrowd);
-  setting.pool = &pool;
-  setting.crowded_pool = &crowded_pool;
+  Workers workers(setting);
   // Names need no arrays: the contestants of a race are known from its smallest size.
   Setting tiny = setting;
   tiny.scale = 1e-5;
@@ -60,9 +47,25 @@ int main(int argc, char** argv) {
   for (const Entry& entry : entries()) {
     const Race race = entry.make(tiny);
     for (std::size_t i = 0; i < race.contestants.size(); ++i)
-      benchmark::RegisterBenchmark((entry.name + "/" + std::to_string(i)).c_str(), run_contestant, entry, setting, i)->UseManualTime()->Unit(benchmark::kMicrosecond);
+      benchmark::RegisterBenchmark((entry.name + "/" + std::to_string(i)).c_str(), run_contestant, entry, setting, i)
+          ->UseManualTime()
+          ->Unit(benchmark::kMicrosecond);
   }
   benchmark::AddCustomContext("machine", machine_fingerprint());
   benchmark::RunSpecifiedBenchmarks();
   benchmark::Shutdown();
+  current.race.reset();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (const int status = child_main(argc, argv); status >= 0) return status;
+  try {
+    return run_all(argc, argv);
+  } catch (const std::exception& error) {
+    std::cerr << "bench_cadre: " << error.what() << "\n";
+    return 1;
+  }
 }

@@ -2,14 +2,14 @@
 
 #include <cadre/bench/harness.hpp>
 
-#include <cstdio>
-#include <cstring>
 #include <fcntl.h>
-#include <map>
 #include <spawn.h>
-#include <sstream>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <cstdio>
+#include <cstring>
+#include <map>
+#include <sstream>
 
 extern char** environ;
 
@@ -58,7 +58,8 @@ std::vector<double> run_child(const std::vector<std::string>& name_and_arguments
   if (error != 0) throw std::runtime_error("run the bench again: " + std::string(std::strerror(error)));
   int status = 0;
   waitpid(pid, &status, 0);
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw WrongAnswer("child " + name_and_arguments[0] + " ended with status " + std::to_string(status));
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    throw WrongAnswer("child " + name_and_arguments[0] + " ended with status " + std::to_string(status));
   std::vector<double> numbers;
   std::istringstream lines(text);
   for (double number; lines >> number;) numbers.push_back(number);

@@ -8,7 +8,9 @@ using Kind = Figure::Kind;
 /** `workers` 0: the setting's. */
 Entry dispatch(const std::string& name, std::uint64_t tasks, double microseconds, const Figure& figure, int workers = 0) {
   return {name, [=](const Setting& s) {
-            return dispatch_race(s, {.name = name, .workers = workers ? workers : s.workers, .tasks = tasks, .microseconds = microseconds, .figure = figure});
+            return dispatch_race(
+                s,
+                {.name = name, .workers = workers ? workers : s.workers, .tasks = tasks, .microseconds = microseconds, .figure = figure});
           }};
 }
 
@@ -33,9 +35,13 @@ const std::vector<Entry>& entries() {
       dispatch("dispatch_1000x1us", 1000, 1, {.what = "dispatch, 1,000 x 1 us, time against oneTBB", .kind = Kind::cost, .wanted = 1}),
       dispatch("dispatch_crowd", 2, 0, {.what = "dispatch, 8 workers, 2 empty chunks", .kind = Kind::amount, .wanted = 10}, kCrowd),
       dispatch("dispatch_2x50us", 2, 50, {}),
-      {"dispatch_idle_2x50us", [](const Setting& s) { return dispatch_race(s, {.name = "dispatch_idle_2x50us", .workers = s.workers, .tasks = 2, .microseconds = 50, .idle = true}); }},
+      {"dispatch_idle_2x50us",
+       [](const Setting& s) {
+         return dispatch_race(s, {.name = "dispatch_idle_2x50us", .workers = s.workers, .tasks = 2, .microseconds = 50, .idle = true});
+       }},
       {"start_2", [](const Setting& s) { return start_race(s, 2); }},
       {"start_32", [](const Setting& s) { return start_race(s, 32); }},
+      {"worker_memory", worker_memory_race},
   };
   return all;
 }

@@ -130,8 +130,8 @@ void print_figures(std::ostream& out, const Race& race, const Measured& measured
   for (const Figure& figure : race.figures) {
     const Verdict v = judge(figure, race, measured);
     const std::string unit = figure.kind == Figure::Kind::amount ? " " + figure.unit : "";
-    out << "| " << figure.what << " | " << wanted_text(figure) << " | " << digits(v.value.median) << unit << " | " << digits(v.value.low) << " to "
-        << digits(v.value.high) << " | " << figure.ours << ": " << cost_text(figure.ours) << " | "
+    out << "| " << figure.what << " | " << wanted_text(figure) << " | " << digits(v.value.median) << unit << " | " << digits(v.value.low)
+        << " to " << digits(v.value.high) << " | " << figure.ours << ": " << cost_text(figure.ours) << " | "
         << (v.best_peer.empty() ? "" : v.best_peer + ": " + cost_text(v.best_peer)) << " | " << (v.met ? "yes" : "**no**") << " |\n";
   }
   out << std::flush;
@@ -140,13 +140,15 @@ void print_figures(std::ostream& out, const Race& race, const Measured& measured
 void print_contestants(std::ostream& out, const Race& race, const Measured& measured) {
   std::vector<std::size_t> order(race.contestants.size());
   std::iota(order.begin(), order.end(), 0);
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return spread_of(measured.costs[a]).median < spread_of(measured.costs[b]).median; });
-  out << "\n**" << race.name << "**, " << measured.costs.front().size() << " rounds\n\n| contestant | median, " << race.cost_unit << " | quartiles |"
-      << (race.rate_unit.empty() ? "" : " " + race.rate_unit + " |") << "\n|---|---|---|" << (race.rate_unit.empty() ? "" : "---|") << "\n";
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return spread_of(measured.costs[a]).median < spread_of(measured.costs[b]).median; });
+  out << "\n**" << race.name << "**, " << measured.costs.front().size() << " rounds\n\n| contestant | median, " << race.cost_unit
+      << " | quartiles |" << (race.rate_unit.empty() ? "" : " " + race.rate_unit + " |") << "\n|---|---|---|"
+      << (race.rate_unit.empty() ? "" : "---|") << "\n";
   for (std::size_t i : order) {
     const Spread s = spread_of(measured.costs[i]);
-    out << "| " << race.contestants[i].name << " | " << digits(s.median / race.cost_unit_size) << " | " << digits(s.low / race.cost_unit_size) << " to "
-        << digits(s.high / race.cost_unit_size) << " |";
+    out << "| " << race.contestants[i].name << " | " << digits(s.median / race.cost_unit_size) << " | "
+        << digits(s.low / race.cost_unit_size) << " to " << digits(s.high / race.cost_unit_size) << " |";
     if (!race.rate_unit.empty()) out << " " << digits(race.work / s.median) << " |";
     out << "\n";
   }

@@ -42,21 +42,21 @@ struct Figure {
 };
 
 struct Race {
-  std::string name;              // what --filter sees
-  std::string rate_unit;         // "GB/s"; "" where only the cost is shown
-  double work = 0;               // rate = work / cost
+  std::string name;       // what --filter sees
+  std::string rate_unit;  // "GB/s"; "" where only the cost is shown
+  double work = 0;        // rate = work / cost
   std::string cost_unit = "ms";
   double cost_unit_size = 1e-3;
   std::vector<Contestant> contestants;
   std::vector<Figure> figures;
-  double settle = 0.002;         // seconds of sleep before every sample: lets the workers of the contestant before go to sleep
+  double settle = 0.002;  // seconds of sleep before every sample: lets the workers of the contestant before go to sleep
 };
 
 struct Limits {
   double seconds = 12;         // no new round after that time ...
   std::size_t min_rounds = 5;  // ... unless fewer have been made
   std::size_t max_rounds = 51;
-  std::size_t warm_up = 2;     // rounds that are not counted
+  std::size_t warm_up = 2;  // rounds that are not counted
 };
 
 struct Spread {

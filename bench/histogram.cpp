@@ -1,13 +1,13 @@
 /* The histogram of 100 million float64 between 0 and 1 in 256, 65,536 or 2^24 bins, as int64. One element in 1,009 lies outside,
    on the last edge, or is NaN. With few bins bound by arithmetic and memory, with many by cache misses. */
 #include <cadre/bench/huge_array.hpp>
+#include <cadre/bench/ours.hpp>
 #include <cadre/bench/problem.hpp>
-#include <cadre/bench/races.hpp>
 
-#include <limits>
-#include <mutex>
 #include <tbb/enumerable_thread_specific.h>
 #include <tbb/spin_mutex.h>
+#include <limits>
+#include <mutex>
 #include <vector>
 
 namespace cadre::bench {
@@ -40,9 +40,9 @@ struct Problem {
     }
   }
 
-  void check() {
-    expect_all(counts.size(), "the count of bin", [&](std::size_t i) { return counts[i] == right[i]; });
-    std::fill(counts.data(), counts.data() + counts.size(), -1);
+  void check(std::int64_t* answer, std::size_t cells) const {
+    expect_all(cells, "the count of bin", [&](std::size_t i) { return answer[i] == right[i]; });
+    std::fill_n(answer, cells, -1);
   }
 
   void clear() {
@@ -52,7 +52,8 @@ struct Problem {
 
 /** A table per thread, kept from run to run, cleared in the timed part; at the end all of them are added up by all threads. */
 template <class Loop>
-void private_copies(Problem& p, tbb::enumerable_thread_specific<std::shared_ptr<HugeArray<std::uint32_t>>>& tables, std::size_t tables_each, Loop loop) {
+void private_copies(Problem& p, tbb::enumerable_thread_specific<std::shared_ptr<HugeArray<std::uint32_t>>>& tables, std::size_t tables_each,
+                    Loop loop) {
   const std::size_t cells = p.grid.bins + 1;
   for (auto& table : tables) std::fill_n(table->data(), cells * tables_each, 0);
   tbb::parallel_for(Range(0, p.n, 1 << 16), [&](const Range& r) {
@@ -82,13 +83,16 @@ class LockedSegments {
       Buffers& mine = buffers_.local();
       if (mine.used.empty()) mine.used.resize(locks_.size()), mine.cell.resize(locks_.size() * room_);
       std::uint32_t cell[1024];
+      std::uint32_t* const used = mine.used.data();
+      std::uint32_t* const gathered = mine.cell.data();
+      const std::size_t room = room_, shift = shift_;
       for (std::size_t i = r.begin(); i < r.end(); i += 1024) {
         const std::size_t m = std::min<std::size_t>(1024, r.end() - i);
         p_.loops.cells(p_.x.data() + i, m, p_.grid, cell);
         for (std::size_t j = 0; j < m; ++j) {
-          const std::size_t segment = cell[j] >> shift_;
-          mine.cell[segment * room_ + mine.used[segment]++] = cell[j];
-          if (mine.used[segment] == room_) apply(mine, segment);
+          const std::size_t segment = cell[j] >> shift;
+          gathered[segment * room + used[segment]] = cell[j];
+          if (++used[segment] == room) apply(mine, segment);
         }
       }
     });
@@ -123,9 +127,11 @@ class LockedSegments {
 
 Race histogram_race(const Setting& setting, std::uint32_t bins) {
   auto p = std::make_shared<Problem>(setting, bins);
-  Race race{.name = "histogram_" + std::to_string(bins), .rate_unit = "Melem/s", .work = 1e-6 * static_cast<double>(p->n)};
+  const std::string size = bins == 1 << 24 ? "16M" : std::to_string(bins);
+  Race race{.name = "histogram_" + size, .rate_unit = "Melem/s", .work = 1e-6 * static_cast<double>(p->n)};
   const auto add = [&](const std::string& name, auto body) {
-    race.contestants.push_back({name, [=] { return seconds_of([&] { team().execute(body); }); }, [=] { p->check(); }});
+    race.contestants.push_back(
+        {name, [=] { return seconds_of([&] { team().execute(body); }); }, [=] { p->check(p->counts.data(), p->counts.size()); }});
   };
   const auto add_private = [&](const std::string& name, std::size_t tables_each, auto loop) {
     auto tables = std::make_shared<tbb::enumerable_thread_specific<std::shared_ptr<HugeArray<std::uint32_t>>>>();
@@ -144,13 +150,27 @@ Race histogram_race(const Setting& setting, std::uint32_t bins) {
   if (bins > 1 << 16) add_private(", prefetch", 1, loops.count_prefetch);
   add("oneTBB: atomics", [=] {
     p->clear();
-    tbb::parallel_for(Range(0, p->n, 1 << 16), [&](const Range& r) { p->loops.count_atomic(p->x.data() + r.begin(), r.size(), p->grid, p->counts.data()); });
+    tbb::parallel_for(Range(0, p->n, 1 << 16),
+                      [&](const Range& r) { p->loops.count_atomic(p->x.data() + r.begin(), r.size(), p->grid, p->counts.data()); });
   });
   add_locked(64, 256);
   if (bins > 1 << 16) {
     add_locked(256, 1024);
     add_locked(1024, 256);
   }
+  const std::string what = "histogram of 100 M values, " + std::to_string(bins) +
+                           " bins, processes / best of private copies, atomics, lock per segment on oneTBB";
+  race.figures.push_back({.what = what, .wanted = bins > 1 << 16 ? 1.2 : 0.95, .ours = "processes", .peers = peers_of(race)});
+
+  auto x = setting.processes->array<double>(p->n);
+  auto counts = setting.processes->array<std::int64_t>(bins);
+  fill(x.data(), p->n, element);
+  const Job job =
+      job_of("histogram", {{"x", x}}, {{"out", counts}}, {{"bins", std::int64_t{bins}}, {"lo", p->grid.lo}, {"hi", p->grid.hi}});
+  add_engines(race, setting, job, [=](const Report& report) {
+    expect_close(number_of(report, "outside"), static_cast<double>(p->right[bins]), 0, "the number of values outside");
+    p->check(counts.data(), bins);
+  });
   return race;
 }
 

@@ -1,10 +1,10 @@
 #pragma once
 /* Memory as a good threaded program takes it: anonymous, on 2 MiB pages, touched first by the threads that will work on it. */
+#include <sys/mman.h>
 #include <cstddef>
 #include <memory>
 #include <new>
 #include <span>
-#include <sys/mman.h>
 
 #include <cadre/bench/team.hpp>
 

@@ -1,9 +1,9 @@
 /* Compiled once per level, with BENCH_LEVEL and Eigen's namespace renamed, so that no inline function of one level is linked into another. */
 #include <cadre/bench/loops.hpp>
 
+#include <immintrin.h>
 #include <Eigen/Core>
 #include <cmath>
-#include <immintrin.h>
 
 #define CADRE_BENCH_NAME2(level) loops_v##level
 #define CADRE_BENCH_NAME(level) CADRE_BENCH_NAME2(level)
@@ -75,7 +75,8 @@ bool take_unchecked(const double* x, std::size_t, const std::int64_t* index, dou
   return true;
 }
 
-void black_scholes(const double* spot, const double* strike, const double* time, const double* rate, const double* volatility, double* out, std::size_t n) {
+void black_scholes(const double* spot, const double* strike, const double* time, const double* rate, const double* volatility, double* out,
+                   std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) {
     const double width = volatility[i] * std::sqrt(time[i]);
     const double d1 = (std::log(spot[i] / strike[i]) + (rate[i] + 0.5 * volatility[i] * volatility[i]) * time[i]) / width;
@@ -160,7 +161,8 @@ void add_tables(std::uint32_t* const* tables, std::size_t n_tables, std::size_t 
   }
 }
 
-void kmeans_4(const double* points, std::size_t n, const double* centers, std::size_t k, double* sums, std::int64_t* counts, double* inertia) {
+void kmeans_4(const double* points, std::size_t n, const double* centers, std::size_t k, double* sums, std::int64_t* counts,
+              double* inertia) {
   constexpr std::size_t kPoints = 64;  // a block of points, coordinate by coordinate: one lane per point
   alignas(64) double x[4][kPoints], best[kPoints];
   alignas(64) std::int64_t label[kPoints];
@@ -191,10 +193,12 @@ void kmeans_4(const double* points, std::size_t n, const double* centers, std::s
   *inertia += total;
 }
 
-void gemm_tile(const double* a, const double* b, double* c, std::size_t n, std::size_t row, std::size_t rows, std::size_t column, std::size_t columns) {
+void gemm_tile(const double* a, const double* b, double* c, std::size_t n, std::size_t row, std::size_t rows, std::size_t column,
+               std::size_t columns) {
   using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
   const auto size = static_cast<Eigen::Index>(n);
-  const auto r = static_cast<Eigen::Index>(row), rs = static_cast<Eigen::Index>(rows), co = static_cast<Eigen::Index>(column), cs = static_cast<Eigen::Index>(columns);
+  const auto r = static_cast<Eigen::Index>(row), rs = static_cast<Eigen::Index>(rows), co = static_cast<Eigen::Index>(column),
+             cs = static_cast<Eigen::Index>(columns);
   Eigen::Map<const Matrix> left(a, size, size), right(b, size, size);
   Eigen::Map<Matrix> out(c, size, size);
   out.block(r, co, rs, cs).noalias() = left.middleRows(r, rs) * right.middleCols(co, cs);
@@ -203,7 +207,8 @@ void gemm_tile(const double* a, const double* b, double* c, std::size_t n, std::
 }  // namespace
 
 extern const Loops CADRE_BENCH_NAME(BENCH_LEVEL);
-const Loops CADRE_BENCH_NAME(BENCH_LEVEL){BENCH_LEVEL, sum,     axpy,    axpy_streaming, take,           take_prefetch, take_unchecked, black_scholes, cells,
-                                          count_1,     count_4, count_wide, count_prefetch, count_atomic, add_tables,    kmeans_4,       gemm_tile};
+const Loops CADRE_BENCH_NAME(BENCH_LEVEL){BENCH_LEVEL,    sum,           axpy,       axpy_streaming, take,     take_prefetch,
+                                          take_unchecked, black_scholes, cells,      count_1,        count_4,  count_wide,
+                                          count_prefetch, count_atomic,  add_tables, kmeans_4,       gemm_tile};
 
 }  // namespace cadre::bench

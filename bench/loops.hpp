@@ -17,12 +17,14 @@ struct Loops {
   int level;
   double (*sum)(const double* x, std::size_t n);
   void (*axpy)(double a, const double* x, const double* y, double* out, std::size_t n);
-  void (*axpy_streaming)(double a, const double* x, const double* y, double* out, std::size_t n);  // out past the cache; 64-byte aligned, n a multiple of 8
+  void (*axpy_streaming)(double a, const double* x, const double* y, double* out,
+                         std::size_t n);  // out past the cache; 64-byte aligned, n a multiple of 8
   // out[i] = x[index[i]]; false: an index out of range (take_unchecked does not look)
   bool (*take)(const double* x, std::size_t rows, const std::int64_t* index, double* out, std::size_t n);
   bool (*take_prefetch)(const double* x, std::size_t rows, const std::int64_t* index, double* out, std::size_t n);
   bool (*take_unchecked)(const double* x, std::size_t rows, const std::int64_t* index, double* out, std::size_t n);
-  void (*black_scholes)(const double* spot, const double* strike, const double* time, const double* rate, const double* volatility, double* out, std::size_t n);
+  void (*black_scholes)(const double* spot, const double* strike, const double* time, const double* rate, const double* volatility,
+                        double* out, std::size_t n);
   void (*cells)(const double* x, std::size_t n, const Grid&, std::uint32_t* cell);
   // Counts into `tables` tables of bins + 1, used in turn so that equal neighbours do not wait for each other's store
   void (*count_1)(const double* x, std::size_t n, const Grid&, std::uint32_t* table);
@@ -30,11 +32,14 @@ struct Loops {
   void (*count_wide)(const double* x, std::size_t n, const Grid&, std::int64_t* table);
   void (*count_prefetch)(const double* x, std::size_t n, const Grid&, std::uint32_t* table);
   void (*count_atomic)(const double* x, std::size_t n, const Grid&, std::int64_t* table);
-  void (*add_tables)(std::uint32_t* const* tables, std::size_t n_tables, std::size_t first, std::size_t count, std::int64_t* out);  // out[i] = sum of tables[t][i]
+  void (*add_tables)(std::uint32_t* const* tables, std::size_t n_tables, std::size_t first, std::size_t count,
+                     std::int64_t* out);  // out[i] = sum of tables[t][i]
   // One step over points of 4 coordinates: sums (k x 4), counts (k) and inertia are added to
-  void (*kmeans_4)(const double* points, std::size_t n, const double* centers, std::size_t k, double* sums, std::int64_t* counts, double* inertia);
+  void (*kmeans_4)(const double* points, std::size_t n, const double* centers, std::size_t k, double* sums, std::int64_t* counts,
+                   double* inertia);
   // C[rows, columns] = A[rows, :] * B[:, columns], row-major, Eigen
-  void (*gemm_tile)(const double* a, const double* b, double* c, std::size_t n, std::size_t row, std::size_t rows, std::size_t column, std::size_t columns);
+  void (*gemm_tile)(const double* a, const double* b, double* c, std::size_t n, std::size_t row, std::size_t rows, std::size_t column,
+                    std::size_t columns);
 };
 
 /** Level 2, 3 or 4. */

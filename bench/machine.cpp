@@ -1,10 +1,10 @@
 #include <cadre/bench/machine.hpp>
 
-#include <fstream>
 #include <sched.h>
-#include <sstream>
 #include <sys/utsname.h>
 #include <tbb/version.h>
+#include <fstream>
+#include <sstream>
 
 namespace cadre::bench {
 namespace {
@@ -31,8 +31,8 @@ std::string field(const std::string& path, const std::string& key) {
 
 int cpu_level() {
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512cd"))
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512cd"))
     return 4;
   return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") ? 3 : 2;
 }
@@ -47,10 +47,11 @@ std::string machine_fingerprint() {
   const bool virtual_machine = field("/proc/cpuinfo", "flags").find(" hypervisor") != std::string::npos;
   std::ostringstream text;
   text << "- CPU: " << field("/proc/cpuinfo", "model name") << ", family " << field("/proc/cpuinfo", "cpu family") << " model "
-       << field("/proc/cpuinfo", "model\t") << ", " << CPU_COUNT(&cpus) << " usable, x86-64-v" << cpu_level() << (virtual_machine ? ", virtual" : "")
-       << ", governor " << (governor.empty() ? "unknown" : governor) << "\n"
+       << field("/proc/cpuinfo", "model\t") << ", " << CPU_COUNT(&cpus) << " usable, x86-64-v" << cpu_level()
+       << (virtual_machine ? ", virtual" : "") << ", governor " << (governor.empty() ? "unknown" : governor) << "\n"
        << "- memory: " << field("/proc/meminfo", "MemTotal") << ", " << field("/proc/meminfo", "MemAvailable") << " available; huge pages "
-       << first_line("/sys/kernel/mm/transparent_hugepage/enabled") << ", shared " << first_line("/sys/kernel/mm/transparent_hugepage/shmem_enabled") << "\n"
+       << first_line("/sys/kernel/mm/transparent_hugepage/enabled") << ", shared "
+       << first_line("/sys/kernel/mm/transparent_hugepage/shmem_enabled") << "\n"
        << "- " << kernel.sysname << " " << kernel.release << ", GCC " << __VERSION__ << ", oneTBB " << TBB_VERSION_STRING << "\n"
        << "- load averages at the start: " << first_line("/proc/loadavg") << "\n";
   return text.str();

@@ -9,6 +9,10 @@
 #include <cadre/bench/harness.hpp>
 #include <cadre/bench/loops.hpp>
 
+namespace cadre {
+class Engine;
+}
+
 namespace cadre::bench {
 
 class SpendingPool;
@@ -17,8 +21,11 @@ class SpendingPool;
 struct Setting {
   double scale = 1;  // 1: the sizes of the table; less for a quick look
   int workers = 2;
-  int level = 4;     // of the loops, as the engine picks for its kernels
-  SpendingPool* pool = nullptr;          // of `workers`
+  int level = 4;                // of the loops, as the engine picks for its kernels
+  Engine* processes = nullptr;  // of `workers`, as the others but where said
+  Engine* threads = nullptr;
+  Engine* crowd = nullptr;  // of kCrowd processes
+  SpendingPool* pool = nullptr;
   SpendingPool* crowded_pool = nullptr;  // of kCrowd
 
   /** n scaled, a multiple of `multiple` and not 0. */
@@ -60,5 +67,6 @@ struct DispatchProblem {
 Race dispatch_race(const Setting&, const DispatchProblem&);
 
 Race start_race(const Setting&, int workers);
+Race worker_memory_race(const Setting&);
 
 }  // namespace cadre::bench

@@ -1,7 +1,7 @@
 #include <cadre/bench/team.hpp>
 
-#include <memory>
 #include <tbb/global_control.h>
+#include <memory>
 
 namespace cadre::bench {
 namespace {

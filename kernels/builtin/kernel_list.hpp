@@ -17,7 +17,9 @@
   X(histogram)                                    /* histogram.cpp */ \
   X(histogram2d)                                  /* histogram2d.cpp */ \
   X(bincount)                                     /* bincount.cpp */ \
-  X(group_sum)                                    /* group_sum.cpp */
+  X(group_sum)                                    /* group_sum.cpp */ \
+  X(covariance)                                   /* covariance.cpp */ \
+  X(kmeans_step)                                  /* kmeans_step.cpp */
 
 namespace cadre::builtin {
 #define CADRE_DECLARE(name) extern const cadre_kernel name##_kernel;

@@ -8,9 +8,11 @@
 namespace cadre::builtin {
 namespace {
 
-/** Of `count` elements the mean, and the sum of squared distances from it. finish() adds the standard deviation for the second pass. */
+/** Of `count` elements the mean, as high + low, and the sum of squared distances from it. The low part matters to the squares
+    where the data lie far from 0: without it, merging would see the distance of two means only to the last place of the mean. */
 struct Spread {
-  double count, mean, squares, deviation;
+  double count, high, low, squares;
+  double deviation;  // set by finish() for the second pass
 
   /** Chan, Golub, LeVeque (1979): `later` is another part of the same data. */
   void merge(const Spread& later) {
@@ -19,17 +21,19 @@ struct Spread {
       *this = later;
       return;
     }
-    const double all = count + later.count, delta = later.mean - mean;
-    if (std::isnan(delta)) {  // infinities: the mean is one of them, or NaN where both signs meet
-      mean += later.mean;
-      squares += later.squares;
-      count = all;
+    const double all = count + later.count, delta = (later.high - high) + (later.low - low);
+    count = all;
+    if (!std::isfinite(delta)) {  // infinities: the mean is one of them, or NaN where both signs meet
+      high += later.high;
+      squares = std::numeric_limits<double>::quiet_NaN();
       return;
     }
-    squares += later.squares + delta * delta * (count * later.count / all);
-    mean += delta * (later.count / all);
-    count = all;
+    squares += later.squares + delta * delta * ((all - later.count) * later.count / all);
+    const double move = delta * (later.count / all), sum = high + move, back = sum - high;
+    low += (high - (sum - back)) + (move - back);
+    high = sum;
   }
+  double mean() const { return std::isfinite(high) ? high + low : high; }
 };
 
 const cadre_input kInput[] = {{"x", "the values", CADRE_NUMBERS, CADRE_ROWS, 1, 1}};
@@ -55,7 +59,7 @@ Spread spread_of(const double* v, uint64_t count, double* room) {
   const double* values = padded(v, n, room, 0.0);
   const double mean = sum_block(values, n) / static_cast<double>(count);
   for (uint64_t i = count; i < n; ++i) room[i] = mean;
-  if (!std::isfinite(mean)) return {static_cast<double>(count), mean, std::numeric_limits<double>::quiet_NaN(), 0};
+  if (!std::isfinite(mean)) return {static_cast<double>(count), mean, 0, std::numeric_limits<double>::quiet_NaN(), 0};
   Lanes sums[2] = {}, squares[2] = {};
   const Lanes center = every(mean);
   for (uint64_t i = 0; i < n; i += 2 * kLanes)
@@ -65,7 +69,7 @@ Spread spread_of(const double* v, uint64_t count, double* room) {
       squares[k] = fused(d, d, squares[k]);
     }
   const double rest = total(sums[0] + sums[1]), correction = rest / static_cast<double>(count);
-  return {static_cast<double>(count), mean + correction, total(squares[0] + squares[1]) - rest * correction, 0};
+  return {static_cast<double>(count), mean, correction, total(squares[0] + squares[1]) - rest * correction, 0};
 }
 
 int measure(cadre_chunk* chunk) {
@@ -83,7 +87,7 @@ int measure(cadre_chunk* chunk) {
 int run(cadre_chunk* chunk) {
   if (chunk->pass == 0) return measure(chunk);
   const auto* spread = static_cast<const Spread*>(chunk->plan->previous);
-  const double mean = spread->mean, deviation = spread->deviation;
+  const double mean = spread->mean(), deviation = spread->deviation;
   if (real_type(chunk->plan->inputs[0].dtype) == kF64)
     return map_one<double>(chunk, [=](double v) { return (v - mean) / deviation; });
   return map_one<float>(chunk, [=](float v) { return static_cast<float>((static_cast<double>(v) - mean) / deviation); });
@@ -95,19 +99,18 @@ void combine(const cadre_plan*, void* into, const void* from) {
   static_cast<Spread*>(into)->merge(*static_cast<const Spread*>(from));
 }
 
+/** The first pass leaves the spread for the second, which alone has results. */
 int finish(cadre_finish* f) {
-  const Spread* spread = static_cast<const Spread*>(f->plan->previous);
-  Spread measured;
   if (f->pass == 0) {
-    measured = *static_cast<Spread*>(f->accumulator);
+    Spread& measured = *static_cast<Spread*>(f->accumulator);
     const double freedom = std::max(measured.count - static_cast<double>(integer(f->plan, 0)), 0.0);
-    if (measured.count == 0) measured.mean = std::numeric_limits<double>::quiet_NaN();
-    measured.deviation = measured.count == 0 ? measured.mean : std::sqrt(std::max(measured.squares, 0.0) / freedom);
-    *static_cast<Spread*>(f->accumulator) = measured;
-    spread = &measured;
+    if (measured.count == 0) measured.high = measured.squares = std::numeric_limits<double>::quiet_NaN();
+    measured.deviation = std::sqrt(std::max(measured.squares, 0.0) / freedom);
+    return CADRE_OK;
   }
-  *static_cast<double*>(f->results[0].data) = spread->mean;
-  *static_cast<double*>(f->results[1].data) = spread->deviation;
+  const Spread& spread = *static_cast<const Spread*>(f->plan->previous);
+  *static_cast<double*>(f->results[0].data) = spread.mean();
+  *static_cast<double*>(f->results[1].data) = spread.deviation;
   return CADRE_OK;
 }
 

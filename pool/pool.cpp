@@ -61,16 +61,18 @@ struct Pool::Impl {
 
   ~Impl() {
     Board& board = *shared.board;
-    board.shutdown.store(1);
     if (!threads.empty()) {
+      board.shutdown.store(1);
       board.epoch.fetch_add(1);
       futex_wake(board.epoch);
       for (std::thread& t : threads) t.join();
-    } else if (supervisor > 0) {
+    } else if (supervisor > 0 && getpid() == plan.caller) {  // a child that the caller forked must not end the caller's pool
       (void)!write(shutdown_write, "x", 1);
-      waitpid(supervisor, nullptr, 0);
+      while (waitpid(supervisor, nullptr, 0) < 0 && errno == EINTR) {
+      }
       pollfd last{lifeline_read, POLLIN, 0};  // a zygote that has lost its standby is not this process's child
-      poll(&last, 1, 10'000);
+      while (poll(&last, 1, 10'000) < 0 && errno == EINTR) {
+      }
     }
     for (int fd : {shutdown_write, lifeline_read, plan.shutdown_fd, plan.caller_pidfd})
       if (fd >= 0) close(fd);
@@ -80,7 +82,7 @@ struct Pool::Impl {
   bool supervised() const {
     if (!threads.empty()) return true;
     pollfd line{lifeline_read, POLLIN, 0};
-    return poll(&line, 1, 0) == 0;
+    return poll(&line, 1, 0) <= 0;  // interrupted: as good as open, it is asked again
   }
 
   static void supervisor_body(void* context) {
@@ -211,11 +213,8 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
     if (stop != Stop::no && impl_->settle(epoch, chunks)) break;
     const std::uint64_t done = impl_->count_done(epoch, chunks);
     if (done == chunks) return {.complete = true};
+    if (!impl_->supervised()) throw Error("the supervisors of the worker processes were killed: the job can not go on", Error::Kind::failed);
     if (board.dead.load()) break;
-    if (!impl_->supervised()) {
-      board.dead.store(static_cast<std::uint32_t>(Failure::restarts));
-      throw Error("the supervisors of the worker processes were killed: the job can not go on", Error::Kind::failed);
-    }
     if (look && monotonic_ns() >= next_look) {
       next_look = monotonic_ns() + static_cast<std::uint64_t>(std::chrono::nanoseconds(kLookEvery).count());
       const Stop wanted = look(done);
@@ -230,6 +229,8 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
     result.chunk = board.failed_chunk;
     result.status = board.failed_status;
     result.attempts = static_cast<int>(board.failed_attempts);
+  } else if (board.dead.load()) {
+    result.failure = static_cast<Failure>(board.dead.load());
   }
   return result;
 }

@@ -150,6 +150,7 @@ Arena::Arena() {
   if (fixed_size > 16 * kTiB) throw Error("CADRE_ARENA_SIZE must be at most 16 TiB (0x100000000000)");
   size_ = fit_to_limits(fixed_size ? fixed_size : kSize);
 
+  owner_ = getpid();
   fd_ = make_file(b.on_disk);
   int error = 0;
   while (ftruncate(fd_, static_cast<off_t>(size_)) != 0) {  // a file system may know a limit of its own
@@ -230,7 +231,13 @@ void require_room(const Arena& arena, Books& b, std::size_t bytes) {
 
 }  // namespace
 
+void Arena::require_owner() const {
+  if (getpid() != owner_)
+    throw Error("shared memory was made by process " + std::to_string(owner_) + ", before it forked this one: only that process may allocate from it");
+}
+
 std::byte* Arena::allocate(std::size_t bytes, bool zero) {
+  require_owner();
   Books& b = books();
   const std::size_t grains = bytes > size_ ? size_ / kGrain + 1 : std::max<std::size_t>(1, round_up(bytes) / kGrain);
   const std::size_t need = bytes > size_ || bytes < kPopulateFrom ? bytes : grains * kGrain;
@@ -271,6 +278,7 @@ std::byte* Arena::allocate(std::size_t bytes, bool zero) {
 }
 
 std::byte* Arena::reserve(std::size_t bytes) {
+  require_owner();
   Books& b = books();
   std::lock_guard lock(b.mutex);
   const std::size_t grains = bytes > size_ ? size_ / kGrain + 1 : std::max<std::size_t>(1, round_up(bytes) / kGrain);
@@ -281,7 +289,7 @@ std::byte* Arena::reserve(std::size_t bytes) {
 }
 
 void Arena::release(std::byte* p) noexcept {
-  if (!p) return;
+  if (!p || getpid() != owner_) return;
   Books& b = books();
   std::lock_guard lock(b.mutex);
   const std::size_t first = static_cast<std::size_t>(p - base_) / kGrain;
@@ -308,6 +316,7 @@ std::size_t Arena::in_use() const noexcept {
 }
 
 std::byte* Arena::allocate_file_range(std::size_t bytes) {
+  require_owner();
   Books& b = books();
   std::lock_guard lock(b.mutex);
   const std::size_t grains = bytes > size_ ? size_ / kGrain + 1 : std::max<std::size_t>(1, round_up(bytes) / kGrain);

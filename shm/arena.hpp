@@ -18,6 +18,8 @@
 #include <cstdint>
 #include <string>
 
+#include <sys/types.h>
+
 #include <cadre/shm/error.hpp>
 
 namespace cadre {
@@ -46,6 +48,7 @@ class Arena {
   std::byte* allocate(std::size_t bytes, bool zero);
   /** Address space only: sparse memory, populated where it is touched, never recycled. For protocol words. */
   std::byte* reserve(std::size_t bytes);
+  /** Nothing in a process that the caller forked: the memory is the caller's. */
   void release(std::byte* p) noexcept;
   /** Bytes of the extents that allocate() gave out and that were not released: what tests compare. */
   std::size_t in_use() const noexcept;
@@ -56,6 +59,8 @@ class Arena {
 
  private:
   Arena();
+  void require_owner() const;
+  pid_t owner_ = 0;
   std::byte* base_ = nullptr;
   std::size_t size_ = 0;
   std::size_t heap_bytes_ = 0;

@@ -5,6 +5,7 @@
     install_test.py SOURCE BUILD plugin     a plug-in in C is built with pkg-config's flags and run by the installed program
     install_test.py SOURCE BUILD headers    every installed header compiles by itself
 """
+import concurrent.futures
 import json
 import math
 import os
@@ -76,10 +77,15 @@ def headers(source, prefix, work):
     top = prefix / "include"
     found = sorted(top.rglob("*.hpp")) + sorted(top.rglob("*.h"))
     expect(any(h.name == "cadre.hpp" for h in found), "cadre/cadre.hpp is not installed")
-    for header in found:
+
+    def compile_alone(header):
         compiler = ["c++", "-std=c++20", "-x", "c++"] if header.suffix == ".hpp" else ["cc", "-std=c11", "-x", "c"]
         unit = f"#include <{header.relative_to(top)}>\n"
-        run(*compiler, "-fsyntax-only", "-I", top, "-I", "/usr/include/eigen3", "-", input=unit)
+        return subprocess.run([*compiler, "-fsyntax-only", "-I", top, "-I", "/usr/include/eigen3", "-"], input=unit, capture_output=True, text=True)
+
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        wrong = [f"{header}:\n{done.stderr}" for header, done in zip(found, pool.map(compile_alone, found)) if done.returncode != 0]
+    expect(not wrong, "\n".join(wrong))
 
 
 def main():

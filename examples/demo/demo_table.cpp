@@ -1,17 +1,17 @@
 /* demo_table FOLDER [ROWS [SEED]]: writes the demo's table (flights.hpp), one .npy file for each column and table.txt that describes them.
    The files are the same for any number of threads. Where table.txt already says the same, nothing is done. */
+#include <fcntl.h>
+#include <unistd.h>
 #include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
 #include <string>
 #include <thread>
-#include <unistd.h>
 #include <vector>
 
 #include "flights.hpp"
@@ -34,7 +34,8 @@ class Column {
     std::string header = std::string("{'descr': '") + descr + "', 'fortran_order': False, 'shape': (" + std::to_string(rows) + ",), }";
     header.resize(kHeader - 11, ' ');
     header = std::string("\x93NUMPY\x01\x00", 8) + static_cast<char>(kHeader - 10) + '\0' + header + '\n';
-    if (const int error = posix_fallocate(fd_, 0, static_cast<off_t>(kHeader + rows * item)); error != 0) errno = error, fail("reserve " + temporary());
+    if (const int error = posix_fallocate(fd_, 0, static_cast<off_t>(kHeader + rows * item)); error != 0)
+      errno = error, fail("reserve " + temporary());
     put(header.data(), header.size(), 0);
   }
   void write(const void* data, std::uint64_t first, std::uint64_t rows) const { put(data, rows * item_, kHeader + first * item_); }
@@ -74,7 +75,8 @@ std::string contents(const std::filesystem::path& path) {
 }
 
 void make(const std::filesystem::path& folder, std::uint64_t rows, std::uint64_t seed) {
-  Column delay(folder / "delay.npy", "<i2", 2, rows), distance(folder / "distance.npy", "<i2", 2, rows), time(folder / "time.npy", "<f4", 4, rows);
+  Column delay(folder / "delay.npy", "<i2", 2, rows), distance(folder / "distance.npy", "<i2", 2, rows),
+      time(folder / "time.npy", "<f4", 4, rows);
   const Flights flights(seed);
   std::atomic<std::uint64_t> next{0};
   auto work = [&] {

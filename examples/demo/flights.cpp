@@ -37,7 +37,8 @@ double long_tail(double scale, double u) { return scale * (1 / std::sqrt(std::sq
 struct Mode {
   double share, mean, deviation;
 };
-constexpr Mode kDistances[] = {{0.34, 310, 115}, {0.30, 680, 190}, {0.19, 1060, 170}, {0.11, 1750, 230}, {0.055, 2480, 120}, {0.005, 4300, 330}};
+constexpr Mode kDistances[] = {{0.34, 310, 115},  {0.30, 680, 190},   {0.19, 1060, 170},
+                               {0.11, 1750, 230}, {0.055, 2480, 120}, {0.005, 4300, 330}};
 constexpr Mode kTimes[] = {{0.30, 8.0, 1.5}, {0.36, 17.2, 2.1}, {0.27, 12.5, 3.6}, {0.07, 21.4, 1.3}};
 
 template <std::size_t N>
@@ -93,5 +94,6 @@ Flights::Row Flights::row(std::uint64_t i) const noexcept {
     minutes += 35 + long_tail(380, how_late);
   else if (luck < 0.20 + 0.26 * day)
     minutes += long_tail(58 + 34 * day, how_late);
-  return {static_cast<std::int16_t>(std::floor(std::clamp(minutes, -120.0, 1800.0) + 0.5)), static_cast<std::int16_t>(std::floor(miles + 0.5)), static_cast<float>(hours)};
+  return {static_cast<std::int16_t>(std::floor(std::clamp(minutes, -120.0, 1800.0) + 0.5)),
+          static_cast<std::int16_t>(std::floor(miles + 0.5)), static_cast<float>(hours)};
 }

@@ -17,7 +17,8 @@ namespace {
 
 using Counts = cadre::Array<const std::int64_t>;
 
-constexpr Colour kBackground{0.055f, 0.060f, 0.075f}, kEmpty{0.085f, 0.090f, 0.110f}, kInk{0.86f, 0.87f, 0.90f}, kFaint{0.55f, 0.57f, 0.62f};
+constexpr Colour kBackground{0.055f, 0.060f, 0.075f}, kEmpty{0.085f, 0.090f, 0.110f}, kInk{0.86f, 0.87f, 0.90f},
+    kFaint{0.55f, 0.57f, 0.62f};
 /** What the darkest colour stands for, and anything less: a pixel that got no more than half a row. */
 constexpr double kLeast = 0.5;
 
@@ -41,8 +42,9 @@ std::vector<Share> shares(int from, int to) {
   std::vector<Share> out;
   for (int pixel = 0, cell = 0; pixel < to;) {
     const double cell_end = static_cast<double>(cell + 1) * to / from;
-    const double begin = std::max(static_cast<double>(pixel), static_cast<double>(cell) * to / from), end = std::min<double>(pixel + 1, cell_end);
-    if (end - begin > 1e-9) out.push_back({cell, pixel, (end - begin) * from / to});
+    const double begin = std::max(static_cast<double>(pixel), static_cast<double>(cell) * to / from),
+                 end = std::min<double>(pixel + 1, cell_end);
+    if (end - begin > 1e-9) out.push_back({cell, pixel, end - begin});
     if (cell_end <= pixel + 1 + 1e-9) ++cell;
     if (cell_end >= pixel + 1 - 1e-9) ++pixel;
     if (cell == from) break;
@@ -88,7 +90,11 @@ std::string number(double v) {
 class Sheet {
  public:
   explicit Sheet(const Drawing& drawing)
-      : drawing_(drawing), unit_(std::max(10, drawing.width / 48)), left_(6 * unit_), top_(4 * unit_), picture_(drawing.width + 13 * unit_, drawing.height + 8 * unit_, kBackground) {}
+      : drawing_(drawing),
+        unit_(std::max(10, drawing.width / 48)),
+        left_(6 * unit_),
+        top_(4 * unit_),
+        picture_(drawing.width + 13 * unit_, drawing.height + 8 * unit_, kBackground) {}
 
   void draw(const Counts& counts) {
     const int width = drawing_.width, height = drawing_.height;
@@ -172,7 +178,8 @@ int main(int argc, char** argv) {
   }
   try {
     const cadre::AnyArray file = cadre::open_npy(drawing.counts);
-    if (file.shape.size() != 2 || file.elements() == 0) throw cadre::Error(drawing.counts + ": the shape is " + cadre::to_string(file.shape) + "; a histogram of two dimensions is needed");
+    if (file.shape.size() != 2 || file.elements() == 0)
+      throw cadre::Error(drawing.counts + ": the shape is " + cadre::to_string(file.shape) + "; a histogram of two dimensions is needed");
     Sheet sheet(drawing);
     sheet.draw(file.as<const std::int64_t>());
     sheet.write();

@@ -1,10 +1,10 @@
 #include "picture.hpp"
 
+#include <png.h>
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <map>
-#include <png.h>
 #include <stdexcept>
 
 #include "text.hpp"
@@ -23,7 +23,8 @@ Colour viridis(double t) {
   Colour colour;
   for (int c = 0; c < 3; ++c) {
     const auto channel = [c](std::uint32_t rgb) { return static_cast<double>(rgb >> (16 - 8 * c) & 255) / 255; };
-    colour[static_cast<std::size_t>(c)] = static_cast<float>(std::lerp(channel(palette[below]), channel(palette[below + 1]), place - below));
+    colour[static_cast<std::size_t>(c)] =
+        static_cast<float>(std::lerp(channel(palette[below]), channel(palette[below + 1]), place - below));
   }
   return colour;
 }

@@ -39,7 +39,8 @@ struct Dots {
   int width, height;
   std::vector<std::uint8_t> on;
   bool at(int x, int y) const {
-    return x >= 0 && y >= 0 && x < width && y < height && on[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)] != 0;
+    return x >= 0 && y >= 0 && x < width && y < height &&
+           on[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)] != 0;
   }
 };
 
@@ -48,12 +49,14 @@ Dots doubled(const Dots& dots) {
   Dots out{2 * dots.width, 2 * dots.height, std::vector<std::uint8_t>(4 * dots.on.size())};
   for (int y = 0; y < dots.height; ++y)
     for (int x = 0; x < dots.width; ++x) {
-      const bool middle = dots.at(x, y), up = dots.at(x, y - 1), down = dots.at(x, y + 1), left = dots.at(x - 1, y), right = dots.at(x + 1, y);
+      const bool middle = dots.at(x, y), up = dots.at(x, y - 1), down = dots.at(x, y + 1), left = dots.at(x - 1, y),
+                 right = dots.at(x + 1, y);
       const bool edge = up != down && left != right;
       const bool quarters[2][2] = {{edge && left == up ? left : middle, edge && up == right ? right : middle},
                                    {edge && left == down ? left : middle, edge && down == right ? right : middle}};
       for (int q = 0; q < 4; ++q)
-        out.on[static_cast<std::size_t>(2 * y + q / 2) * static_cast<std::size_t>(out.width) + static_cast<std::size_t>(2 * x + q % 2)] = quarters[q / 2][q % 2];
+        out.on[static_cast<std::size_t>(2 * y + q / 2) * static_cast<std::size_t>(out.width) + static_cast<std::size_t>(2 * x + q % 2)] =
+            quarters[q / 2][q % 2];
     }
   return out;
 }
@@ -79,7 +82,8 @@ Glyphs draw_text(std::string_view text, int size) {
       int on = 0, all = 0;
       for (int v = static_cast<int>(y * step); v < static_cast<int>((y + 1) * step); ++v)
         for (int u = static_cast<int>(x * step); u < static_cast<int>((x + 1) * step); ++u) on += large.at(u, v), ++all;
-      out.cover[static_cast<std::size_t>(y) * static_cast<std::size_t>(out.width) + static_cast<std::size_t>(x)] = static_cast<float>(on) / static_cast<float>(std::max(all, 1));
+      out.cover[static_cast<std::size_t>(y) * static_cast<std::size_t>(out.width) + static_cast<std::size_t>(x)] =
+          static_cast<float>(on) / static_cast<float>(std::max(all, 1));
     }
   return out;
 }
@@ -88,6 +92,7 @@ Glyphs turned(const Glyphs& glyphs) {
   Glyphs out{glyphs.height, glyphs.width, std::vector<float>(glyphs.cover.size())};
   for (int y = 0; y < out.height; ++y)
     for (int x = 0; x < out.width; ++x)
-      out.cover[static_cast<std::size_t>(y) * static_cast<std::size_t>(out.width) + static_cast<std::size_t>(x)] = glyphs.at(out.height - 1 - y, x);
+      out.cover[static_cast<std::size_t>(y) * static_cast<std::size_t>(out.width) + static_cast<std::size_t>(x)] =
+          glyphs.at(out.height - 1 - y, x);
   return out;
 }

@@ -7,7 +7,9 @@
 struct Glyphs {
   int width = 0, height = 0;
   std::vector<float> cover;
-  float at(int x, int y) const { return cover[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)]; }
+  float at(int x, int y) const {
+    return cover[static_cast<std::size_t>(y) * static_cast<std::size_t>(width) + static_cast<std::size_t>(x)];
+  }
 };
 
 /** One line of printable ASCII, `size` pixels from the top of a capital to the bottom of a descender. */

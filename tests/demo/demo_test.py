@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""demo_test.py ROOT BIN table|own|given"""
+"""demo_test.py ROOT BIN table|picture|own|given"""
 import os
 import pathlib
 import struct
@@ -53,6 +53,35 @@ def picture_size(path):
     return struct.unpack(">II", data[16:24])
 
 
+def pixels(path):
+    """The palette's indexes of a PNG with one byte for a pixel."""
+    width, height = picture_size(path)
+    data, at, packed = path.read_bytes(), 8, b""
+    while at < len(data):
+        (length,) = struct.unpack(">I", data[at:at + 4])
+        packed += data[at + 8:at + 8 + length] if data[at + 4:at + 8] == b"IDAT" else b""
+        at += 12 + length
+    lines = np.frombuffer(zlib.decompress(packed), np.uint8).reshape(height, width + 1)
+    expect(not lines[:, 0].any(), "the picture's lines are filtered; this test reads unfiltered ones")
+    return lines[:, 1:]
+
+
+def picture(folder):
+    """A picture of equal counts has one colour, however many bins share a pixel; a single count is seen where it belongs."""
+    def plot(counts):
+        np.save(folder / "counts.npy", counts)
+        run(BIN / "heatmap", folder / "counts.npy", folder / "out.png", "--size", 300, 130)
+        drawn, unit = pixels(folder / "out.png"), 10
+        return drawn[4 * unit:4 * unit + 130, 6 * unit:6 * unit + 300]
+
+    for shape in (1000, 1000), (300, 130), (7, 11):
+        expect(len(np.unique(plot(np.full(shape, 1000, np.int64)))) == 1, f"equal counts of {shape} have several colours")
+    one = np.zeros((300, 130), np.int64)
+    one[20, 30] = 5
+    drawn = plot(one)
+    expect(np.argwhere(drawn != drawn[0, 0]).tolist() == [[130 - 1 - 30, 20]], "a single count is not where it belongs")
+
+
 def demo(folder, *files, **environment):
     said = run(sys.executable, ROOT / "examples/demo/demo.py", BIN, folder / "demo", *files, **environment)
     expect("The digest and all files are those of the undisturbed run." in said, said)
@@ -86,7 +115,7 @@ def given(folder):
 
 def main():
     with tempfile.TemporaryDirectory(prefix="cadre-demo-") as folder:
-        {"table": table, "own": own, "given": given}[sys.argv[3]](pathlib.Path(folder))
+        {"table": table, "picture": picture, "own": own, "given": given}[sys.argv[3]](pathlib.Path(folder))
 
 
 if __name__ == "__main__":

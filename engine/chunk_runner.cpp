@@ -59,7 +59,7 @@ struct ListTaker {
     if (s->used == 0) return CADRE_OK;
     bool good;
     if (self.dense) {
-      good = add_list(*self.work, self.dense, s->index, static_cast<const std::byte*>(s->value), std::min(s->used, kPageEntries));
+      good = add_list(*self.work, self.dense, s->index, static_cast<const std::byte*>(s->value), std::min(s->used, kDenseListEntries));
     } else {
       if (self.pages == self.work->room_pages) return CADRE_FULL;
       good = sort_page(*self.work, self.base, self.pages, std::min(s->used, kPageEntries));
@@ -207,10 +207,11 @@ bool ChunkRunner::compute(const SlotPlace& place, std::uint32_t epoch, std::uint
     scatter.rows = work_.rows;
     scatter.n_columns = work_.n_columns;
     scatter.value_bytes = static_cast<std::uint32_t>(value_bytes(work_));
-    std::byte* list = work_.scatter == ScatterMode::sparse ? place.partial : list_.of(list_bytes(value_bytes(work_)));
+    const bool sparse = work_.scatter == ScatterMode::sparse;
+    scatter.capacity = sparse ? kPageEntries : kDenseListEntries;
+    std::byte* list = sparse ? place.partial : list_.of(scatter.capacity * (4 + value_bytes(work_)));
     scatter.index = reinterpret_cast<std::uint32_t*>(list);
-    scatter.value = list + kPageEntries * 4;
-    scatter.capacity = kPageEntries;
+    scatter.value = list + scatter.capacity * 4;
     scatter.flush = ListTaker::flush;
     scatter.engine = &taker;
     if (work_.scatter == ScatterMode::dense) {

@@ -21,6 +21,8 @@ void store_record(SlotLine& line, const Record& record) noexcept {
 
 namespace {
 
+constexpr std::uint64_t kLine = 64;
+
 class Application {
  public:
   Application(const Work& work, const SlotPlace& place, const Record& record, std::uint32_t chunk, bool last)
@@ -118,9 +120,22 @@ class Application {
     return false;
   }
 
+  // Where the entries will meet most lines of the segment, the lines are fetched in order first: memory is faster so than in the entries' order.
+  void fetch_segment(std::uint64_t pages) const {
+    std::uint64_t entries = 0;
+    for (std::uint64_t page = 0; page < pages; ++page) entries += group(page, r_.segment).count;
+    for (std::uint32_t c = 0; c < work_.n_columns; ++c) {
+      const std::uint64_t bytes = size_of(work_.columns[c].dtype) << work_.segment_shift;
+      if (entries * kLine * 4 < bytes) return;
+      const std::byte* at = result(c);
+      for (std::uint64_t line = 0; line < bytes; line += kLine) __builtin_prefetch(at + line, 1, 2);
+    }
+  }
+
   void apply_sparse() {
     const std::uint64_t pages = std::min(place_.header->pages, work_.room_pages), size = value_bytes(work_);
     std::uint32_t block = 0;
+    fetch_segment(pages);
     for (std::uint64_t page = 0; page < pages; ++page) {
       const Group g = group(page, r_.segment);
       for (std::uint64_t at = 0; at < g.count; at += kBlockEntries, ++block) {

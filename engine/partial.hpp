@@ -13,6 +13,7 @@
 namespace cadre {
 
 constexpr std::uint64_t kPageEntries = 1u << 16;
+constexpr std::uint64_t kDenseListEntries = 1u << 13;  // dense: a list is added to the columns while it is in the first cache
 constexpr std::uint32_t kMaxSegmentShift = 16;
 constexpr std::uint64_t kBlockBytes = 4096;      // dense: what one image saves
 constexpr std::uint64_t kBlockEntries = 512;     // sparse: entries that one image saves

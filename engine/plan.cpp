@@ -21,7 +21,8 @@ constexpr std::uint64_t kDenseBytes = 2u << 20;           // what one worker's p
 constexpr double kApplyNsPerByte = 0.2;                   // clear, save, add: measured for a dense partial in the cache
 constexpr double kApplyShare = 0.02;
 constexpr std::uint64_t kFewestDenseChunks = 48;          // but not fewer than keep many cores busy
-constexpr std::uint64_t kSparseEntries = 4u << 20;        // entries of a chunk's list at most
+constexpr std::uint64_t kFewestSparseChunks = 16;
+constexpr std::uint64_t kSparseEntries = 8u << 20;        // entries of a chunk's list at most
 
 std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return a / b + (a % b != 0); }
 
@@ -50,9 +51,9 @@ Cut cut(const cadre_plan& plan, std::uint64_t wanted, ScatterMode scatter, std::
       const auto pays = static_cast<std::uint64_t>(static_cast<double>(rows * row_bytes) * kApplyNsPerByte / kApplyShare / cost);
       chunk = std::max(chunk, std::min(std::bit_ceil(std::max<std::uint64_t>(pays, 1)), std::max<std::uint64_t>(n / kFewestDenseChunks, 1)));
     } else if (scatter == ScatterMode::sparse) {
-      // Long lists meet each cache line of the result several times while it is there.
-      const std::uint64_t entries = std::clamp<std::uint64_t>(std::bit_floor(rows / 4), kPageEntries, kSparseEntries);
-      chunk = std::max(chunk, std::min(entries, std::max<std::uint64_t>(n / kFewestDenseChunks, 1)));
+      // Long lists meet each cache line of the result several times while it is there: all of it passes through the cache once a chunk.
+      const std::uint64_t entries = std::clamp<std::uint64_t>(std::bit_floor(rows / 2), kPageEntries, kSparseEntries);
+      chunk = std::max(chunk, std::min(entries, std::max<std::uint64_t>(n / kFewestSparseChunks, 1)));
     }
     if (plan.accumulator_bytes > 0) chunk = std::max(chunk, divide_up(n, std::max<std::uint64_t>(kAccumulatorsBytes / plan.accumulator_bytes, 1)));
     chunk = std::max(chunk, divide_up(n, kMaxChunks));

@@ -19,6 +19,7 @@ import time
 
 BINS = 1000
 ROUNDS = 3
+KILLS = 20  # attempts to hit a worker that holds a chunk
 
 
 def say(text=""):
@@ -171,12 +172,13 @@ out = [{", ".join(json.dumps("./" + name) for name in groups)}]
     # ---- the kill ----
     def kill_one(self):
         say("4. Once more on processes; in the middle one worker gets SIGKILL")
-        for attempt in range(20):
+        for attempt in range(KILLS):
             report, pid = self.run_and_kill(self.expected["seconds"] * (0.3 + 0.4 * (attempt % 5) / 5))
             if pid and report["faults"]["crashes"] > 0:
                 break
         else:
-            stop("no worker could be killed in the middle of a chunk in 20 runs: the table is too small for that")
+            say(f"   in {KILLS} runs no worker could be hit in the middle of a chunk: they are too quick with a table of this size")
+            return
         say(f"   killed worker {pid}; it held a chunk, which its successor in the same slot finished")
         say()
         table({"one killed": report})

@@ -17,7 +17,7 @@ int plan(cadre_plan* p) {
   const int64_t bins = integer(p, 0);
   if (int bad = check_bins(p, "bins", bins, "lo", real(p, 1), "hi", real(p, 2))) return bad;
   p->bytes = bytes_of(p->inputs[0].dtype);
-  p->cost_ns = bins <= 2048 ? 0.4 : bins <= 65536 ? 0.7 : 4;
+  p->cost_ns = bins <= 2048 ? 0.4 : bins <= 65536 ? 0.8 : 2;
   p->scatter.rows = static_cast<uint64_t>(bins);
   p->scatter.hidden = 1;
   p->scratch_bytes = Counter::scratch_bytes(p->scatter.rows + 1);

@@ -13,6 +13,9 @@
    g = nearest integer of (computed p - 1/2 - c) is the bin of v or the one below: above it can not be, as p - 1/2 - c < bin + 1/2; and two below
    not, as that needs p - 1/2 - c <= bin - 3/2. One comparison, v >= edge(g + 1), decides, without a branch; a minimum puts hi into the last bin.
 
+   Exact grids. If lo = 0 and step is a power of two with bins step = hi, edges and v / step are exact, and the integer part of v / step is
+   the bin.
+
    Where c >= 1/4 (bins narrower than a few units in the last place) the edges themselves are doubtful, and the slow way repeats NumPy's
    operations one by one. */
 #include <cadre/kernels/builtin/lanes.hpp>
@@ -29,13 +32,15 @@ class UniformBins {
 
   /** out[i] = bin of v[i], or `bins` for what is outside or NaN. n <= kBlock; v is padded and out is written to a multiple of kStep. */
   void index(const double* v, uint64_t n, uint32_t* out) const {
-    if (!fast_) slow(v, n, out);
+    if (exact_) exact(v, n, out);
+    else if (!fast_) slow(v, n, out);
     else if (narrow_) fast<true, false>(v, n, out);
     else if (origin_ == 0) fast<false, true>(v, n, out);
     else fast<false, false>(v, n, out);
   }
 
  private:
+  void exact(const double* v, uint64_t n, uint32_t* out) const;
   template <bool kNarrow, bool kFromZero>
   void fast(const double* v, uint64_t n, uint32_t* out) const;
   template <class T>
@@ -52,7 +57,7 @@ class UniformBins {
   double origin_, step_;    // of the edges
   double norm_, shift_;     // the guess: v norm - shift
   Rule rule_;
-  bool narrow_, fast_;
+  bool narrow_, fast_, exact_;
 };
 
 /** Whether bins, lo and hi make bins; says why not in plan->message. Names are those of the parameters. lo = hi is widened by a half
@@ -85,6 +90,22 @@ inline UniformBins::UniformBins(int64_t bins, double lo, double hi, Rule rule, b
   const double c = bins_ * (0x1p-53 * (10 + 8 * relative) + (narrow ? 0x1p-23 * relative + 0x1p-149 / (hi - lo) : 0.0));
   shift_ = lo * norm_ + (0.5 + c);
   fast_ = c < 0.25;
+  int exponent;
+  exact_ = lo == 0 && std::frexp(step_, &exponent) == 0.5 && step_ * bins_ == hi && (!narrow || (bins_ <= 0x1p24 && step_ >= 0x1p-100 && hi < 0x1p100));
+}
+
+inline void UniformBins::exact(const double* v, uint64_t n, uint32_t* out) const {
+  typedef int32_t Half __attribute__((vector_size(4 * kLanes)));
+  const Lanes last = every(bins_ - 1), outside = every(bins_);
+  const double norm = norm_, hi = hi_;
+  for (uint64_t i = 0; i < n; i += kLanes) {
+    const Lanes x = load(v + i);
+    Lanes bin = x * norm;
+    bin = bin < last ? bin : last;
+    bin = (x >= 0.0) & (x <= hi) ? bin : outside;
+    const Half whole = __builtin_convertvector(bin, Half);
+    __builtin_memcpy(out + i, &whole, sizeof whole);
+  }
 }
 
 template <bool kNarrow, bool kFromZero>

@@ -81,7 +81,7 @@ struct Range {
 };
 const Range kRanges[] = {{1, 0, 1},         {10, 0, 1},        {100, 0, 1},          {1000, 0.1, 0.7},   {256, -1, 1},        {999, 1, 1000},
                          {49, 0, 49},       {77, -0.3, 12.1},  {4096, 0, 3},         {5000, 1e3, 1e3 + 1}, {60000, -2, 7},     {7, 2, 2},
-                         {300, 1e9, 1e9 + 1}, {1000, 1e9, 1e9 + 1e-4}};
+                         {300, 1e9, 1e9 + 1}, {1000, 1e9, 1e9 + 1e-4}, {256, 0, 1}, {4096, 0, 2}, {65536, 0, 16}};
 
 TEST_F(NumPy, HistogramPutsEveryAdversaryIntoTheSameBin) {
   const auto check = [&](const auto& x, const Range& r) {

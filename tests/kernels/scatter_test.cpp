@@ -47,7 +47,7 @@ TEST(Histogram, CountsAllTypesAsAPlainLoopDoes) {
 
 TEST(Histogram, PutsEdgesAndTheirNeighboursWhereTheyBelong) {
   for (std::int64_t bins : {1, 3, 10, 100, 255, 4097})
-    for (const auto& [lo, hi] : {std::pair{0.0, 1.0}, {0.1, 0.7}, {-3.3, 1e3}, {1e6, 1e6 + 1}, {-1e-280, 3e-280}}) {
+    for (const auto& [lo, hi] : {std::pair{0.0, 1.0}, {0.0, 255.0}, {0.1, 0.7}, {-3.3, 1e3}, {1e6, 1e6 + 1}, {-1e-280, 3e-280}}) {
       std::vector<double> x{lo, hi, std::nextafter(lo, -kInfinity), std::nextafter(hi, kInfinity), kNaN, kInfinity, -kInfinity, -0.0, 1e308};
       std::vector<float> narrow;
       for (std::int64_t i = 0; i <= bins; ++i) {

@@ -133,6 +133,7 @@ Race allocation_race(const Setting& setting, AllocationPart part) {
       break;
     case AllocationPart::small_pages:
       race.name = "huge_pages";
+      race.most_rounds = 5;
       race.cost_unit = "MiB";
       race.cost_unit_size = 1 << 20;
       add("arena", "allocate_arena", 1);

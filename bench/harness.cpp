@@ -75,7 +75,7 @@ Measured run(const Race& race, const Limits& limits) {
     }
   Measured measured{std::vector<std::vector<double>>(n)};
   double spent = 0;
-  for (std::size_t round = 0; round < limits.max_rounds; ++round) {
+  for (std::size_t round = 0; round < std::min(limits.max_rounds, race.most_rounds); ++round) {
     if (round >= limits.min_rounds && spent > limits.seconds) break;
     spent += seconds_of([&] {
       for (std::size_t i = 0; i < n; ++i) {

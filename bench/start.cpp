@@ -155,7 +155,7 @@ Race start_race(const Setting&, int workers) {
 }
 
 Race worker_memory_race(const Setting& setting) {
-  Race race{.name = "worker_memory", .cost_unit = "KiB", .cost_unit_size = 1024};
+  Race race{.name = "worker_memory", .cost_unit = "KiB", .cost_unit_size = 1024, .most_rounds = 5};
   for (const char* isolated : {"reduce", "histogram"}) {
     const std::string job = isolated;
     race.contestants.push_back({"after a " + job,

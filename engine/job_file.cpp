@@ -7,8 +7,8 @@
 #include <filesystem>
 #include <string_view>
 
-// toml++ 3.3 takes some bad syntax for a broken assertion of its own ("{ a = 1 b = 2 }"), and with NDEBUG for undefined behaviour: here an
-// assertion is an exception in every build.
+// toml++ 3.3 takes some bad syntax for a broken assertion of its own (a line break after the [ of a table's head), and with NDEBUG for
+// undefined behaviour: here an assertion is an exception in every build.
 namespace {
 struct ParserGaveUp {};
 [[noreturn]] void parser_gave_up() { throw ParserGaveUp{}; }
@@ -137,7 +137,7 @@ class Reader {
     } catch (const toml::parse_error& e) {
       fail(path_, e.source().begin.line, std::string(e.description()));
     } catch (const ParserGaveUp&) {
-      throw Error(path_ + ": bad syntax, on a line that the parser does not tell; a comma may be missing between the keys of { ... }");
+      throw Error(path_ + ": bad syntax, on a line that the parser does not tell (a line break within [ ... ] of a table's head, for example)");
     }
     file_.job.name = std::filesystem::path(path_).stem();
     for (auto&& [key, node] : root) top_level(key, node);

@@ -68,7 +68,8 @@ struct Board {
   /* Written by the supervisor. */
   alignas(64) std::atomic<std::int32_t> zygote;    // pids, for people and tests
   std::atomic<std::int32_t> standby;
-  std::atomic<std::uint32_t> unfilled;             // slots that could not be given a process at the start
+  std::atomic<std::uint32_t> unfilled;             // slots that could not be given a process at the start,
+  std::atomic<std::int32_t> unfilled_error;        // and why (errno)
   std::atomic<std::uint32_t> dead;                 // the pool can not go on: Failure
 
   std::atomic<std::uint64_t>* words;               // [kMaxChunks], in the arena

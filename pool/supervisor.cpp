@@ -138,7 +138,10 @@ class Zygote {
     const pid_t pid = fork_child(worker_body, &start, Orphan::killed);
     if (pid < 0) {
       const int error = errno;
-      if (first) board_.unfilled.fetch_add(1);
+      if (first) {
+        board_.unfilled_error.store(error);
+        board_.unfilled.fetch_add(1);
+      }
       later(slot, Failure::refill, error);
       return;
     }
@@ -210,7 +213,7 @@ class Zygote {
       if (std::none_of(slots_.begin(), slots_.end(), [pid](const Slot& s) { return s.pid == pid; })) kill(pid, SIGKILL);
   }
 
-  // A process stopped, or lost, between claim and done outside a kernel holds up others: it is replaced.
+  // A process stopped, or lost, between claim and done outside a kernel holds up others: it is replaced. (A long kernel is the user's business.)
   void look_for_stuck() {
     for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
       Slot& s = slots_[slot];
@@ -218,10 +221,12 @@ class Zygote {
       const auto phase = static_cast<Phase>(line.phase.load());
       const std::uint32_t progress = line.progress.load();
       const std::uint64_t hint = line.hint.load();
+      // A kernel that still runs when the job has failed computes for nobody, and may never end.
+      const bool vain = phase == Phase::kernel && board_.stop.load() == static_cast<std::uint32_t>(Stop::abandon);
       const bool ours = phase == Phase::starting || phase == Phase::claiming || phase == Phase::combining;
-      if (s.pid == 0 || !ours || progress != s.seen_progress || hint != s.seen_hint)
+      if (s.pid == 0 || !(ours || vain) || progress != s.seen_progress || hint != s.seen_hint)
         s.looks = 0;
-      else if (++s.looks >= kLooksWithoutProgress)
+      else if (++s.looks >= (vain ? 1 : kLooksWithoutProgress))
         kill(s.pid, SIGKILL);
       s.seen_progress = progress;
       s.seen_hint = hint;

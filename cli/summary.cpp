@@ -50,16 +50,24 @@ std::string results_block(const std::string& label, const std::vector<SmallResul
   return text;
 }
 
-/** Three significant digits, without exponent: "0.0412", "12.3", "4210". */
+/** Three significant digits of a number from 1 up: "1.50", "41.2", "123". */
 std::string three_digits(double v) {
   char text[64];
-  const int decimals = v >= 100 ? 0 : v >= 10 ? 1 : v >= 1 ? 2 : v >= 0.1 ? 3 : v >= 0.01 ? 4 : 6;
-  std::snprintf(text, sizeof text, "%.*f", decimals, v);
+  std::snprintf(text, sizeof text, "%.*f", v >= 99.95 ? 0 : v >= 9.995 ? 1 : 2, v);
   return text;
 }
 
+std::string time_text(double seconds) {
+  return seconds >= 1 ? three_digits(seconds) + " s" : seconds >= 1e-3 ? three_digits(seconds * 1e3) + " ms" : three_digits(seconds * 1e6) + " us";
+}
+
+std::string rate_text(double bytes_per_second) {
+  if (!(bytes_per_second > 0)) return "";
+  return ", " + (bytes_per_second >= 1e9 ? three_digits(bytes_per_second / 1e9) + " GB/s" : three_digits(bytes_per_second / 1e6) + " MB/s");
+}
+
 std::string work_text(double seconds, std::uint64_t elements, std::uint64_t chunks) {
-  return three_digits(seconds) + " s, " + grouped(elements) + (elements == 1 ? " element" : " elements") + " in " + grouped(chunks) + (chunks == 1 ? " chunk" : " chunks");
+  return time_text(seconds) + ", " + grouped(elements) + (elements == 1 ? " element" : " elements") + " in " + grouped(chunks) + (chunks == 1 ? " chunk" : " chunks");
 }
 
 std::string counted(std::uint64_t n, const char* one, const char* many) { return grouped(n) + " " + (n == 1 ? one : many); }
@@ -110,11 +118,8 @@ std::string summary(const Report& r) {
   for (std::size_t i = 0; i < r.outputs.size(); ++i)
     text += line(i == 0 ? "written" : "", r.outputs.size() == 1 ? r.outputs[i].second : pad(r.outputs[i].first, width) + r.outputs[i].second);
   if (!r.digest.empty()) text += line("digest", r.digest);
-  if (r.seconds > 0) {
-    const std::string rate = r.bytes_per_second > 0 ? three_digits(r.bytes_per_second / 1e9) + " GB/s" : "";
-    text += r.steps.size() > 1 ? line("time", three_digits(r.seconds) + " s in all" + (rate.empty() ? "" : ", " + rate))
-                               : line("time", work_text(r.seconds, r.elements, r.chunks) + (rate.empty() ? "" : ", " + rate));
-  }
+  if (r.seconds > 0)
+    text += line("time", (r.steps.size() > 1 ? time_text(r.seconds) + " in all" : work_text(r.seconds, r.elements, r.chunks)) + rate_text(r.bytes_per_second));
   text += line("ran on", place_text(r));
   if (const std::string faults = faults_text(r.faults); !faults.empty()) text += line("faults", faults);
   for (const Poison& p : r.faults.poison) text += line("poison", poison_text(p));

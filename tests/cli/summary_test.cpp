@@ -27,7 +27,7 @@ TEST(Summary, IsAlignedAndExact) {
             "result   count  100000000\n"
             "         mean   0.1\n"
             "digest   0123456789abcdef0123456789abcdef\n"
-            "time     0.0412 s, 100,000,000 elements in 763 chunks, 19.0 GB/s\n"
+            "time     41.2 ms, 100,000,000 elements in 763 chunks, 19.0 GB/s\n"
             "ran on   2 workers (processes, fork), isa v3\n");
 }
 
@@ -53,7 +53,7 @@ TEST(Summary, SeveralStepsAreTimedOneByOne) {
   r.bytes_per_second = 0;
   EXPECT_EQ(summary(r),
             "step 1   divide: 1.50 s, 1 element in 1 chunk\n"
-            "step 2   moments: 0.0412 s, 100,000,000 elements in 763 chunks\n"
+            "step 2   moments: 41.2 ms, 100,000,000 elements in 763 chunks\n"
             "         count  100000000\n"
             "         mean   0.1\n"
             "written  out    a.npy\n"

@@ -50,11 +50,11 @@ struct Race {
   std::vector<Contestant> contestants;
   std::vector<Figure> figures;
   std::size_t most_rounds = 1000;  // where the cost hardly varies
-  double settle = 0.002;  // seconds of sleep before every sample: lets the workers of the contestant before go to sleep
+  double settle = 0.002;           // seconds of sleep before every sample: lets the workers of the contestant before go to sleep
 };
 
 struct Limits {
-  double seconds = 8;         // no new round after that time ...
+  double seconds = 8;          // no new round after that time ...
   std::size_t min_rounds = 5;  // ... unless fewer have been made
   std::size_t max_rounds = 51;
   std::size_t warm_up = 2;  // rounds that are not counted

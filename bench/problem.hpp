@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <string>
 
 #include <cadre/bench/harness.hpp>
@@ -49,7 +50,10 @@ void expect_all(std::size_t n, const std::string& what, const F& right) {
 }
 
 inline void expect_close(double got, double right, double tolerance, const std::string& what) {
-  if (!(std::abs(got - right) <= tolerance)) throw WrongAnswer(what + " is " + std::to_string(got) + ", not " + std::to_string(right));
+  if (std::abs(got - right) <= tolerance) return;
+  char text[80];
+  std::snprintf(text, sizeof text, " is %.17g, not %.17g", got, right);
+  throw WrongAnswer(what + text);
 }
 
 }  // namespace cadre::bench

@@ -26,7 +26,11 @@ TEST(Race, LetsContestantsTakeTurnsAndTurnsTheOrder) {
   std::string order;
   const auto logging = [&](const char* name) { return Contestant{name, [&order, name] { return order += name, 1.0; }, {}}; };
   run(race_of({logging("a"), logging("b"), logging("c")}), kThreeRounds);
-  EXPECT_EQ(order, "abc" "bca" "cab" "abc");  // three rounds, then one more before the last check
+  EXPECT_EQ(order,
+            "abc"
+            "bca"
+            "cab"
+            "abc");  // three rounds, then one more before the last check
 }
 
 TEST(Race, CountsNoRoundOfTheWarmUp) {
@@ -57,7 +61,10 @@ TEST(Race, ChecksEveryContestantRightAfterARunOfItsOwn) {
     return Contestant{name, [&order, name] { return order += name, 1.0; }, [&order, name] { order += name + "! "; }};
   };
   run(race_of({logging("a"), logging("b")}), {.seconds = 0, .min_rounds = 0, .max_rounds = 0, .warm_up = 2});
-  EXPECT_EQ(order, "ab" "aa! bb! " "aa! bb! ");
+  EXPECT_EQ(order,
+            "ab"
+            "aa! bb! "
+            "aa! bb! ");
 }
 
 TEST(Figure, IsTheMedianOfTheRatiosWithinARoundNotTheRatioOfTheMedians) {
@@ -79,7 +86,8 @@ TEST(Figure, ComparesWithTheBestOfThePeers) {
 
 TEST(Figure, OfCostIsOursOverThePeers) {
   const Race race = race_of({costing("ours", {4}), costing("peer", {2})});
-  const Verdict v = judge({.what = "x", .kind = Figure::Kind::cost, .wanted = 2, .ours = "ours", .peers = {"peer"}}, race, run(race, kThreeRounds));
+  const Verdict v =
+      judge({.what = "x", .kind = Figure::Kind::cost, .wanted = 2, .ours = "ours", .peers = {"peer"}}, race, run(race, kThreeRounds));
   EXPECT_DOUBLE_EQ(v.value.median, 2);
   EXPECT_TRUE(v.met);
 }
@@ -98,7 +106,8 @@ TEST(Table, HasOneLineForEachFigure) {
   race.figures.push_back({.what = "a sum", .wanted = 1, .ours = "processes", .peers = {"oneTBB"}});
   std::ostringstream out;
   print_figures(out, race, run(race, kThreeRounds));
-  EXPECT_EQ(out.str(), "| a sum | at least 1.00 | 1.50 | 1.50 to 1.50 | processes: 2.00 ms, 500 GB/s | oneTBB: 3.00 ms, 333 GB/s | yes |\n");
+  EXPECT_EQ(out.str(),
+            "| a sum | at least 1.00 | 1.50 | 1.50 to 1.50 | processes: 2.00 ms, 500 GB/s | oneTBB: 3.00 ms, 333 GB/s | yes |\n");
 }
 
 }  // namespace

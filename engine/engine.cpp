@@ -111,6 +111,10 @@ std::vector<std::byte> Engine::run_lambda(const detail::Lambda& lambda, std::vec
   for (const auto* arrays : {&inputs, &outputs})
     for (const AnyArray& a : *arrays)
       if (!a.storage) throw Error(std::string(lambda.name) + ": an array is empty or does not lie in shared memory: make it with engine.array<T>(n)");
+  for (const AnyArray& out : outputs)
+    for (const AnyArray& in : inputs)
+      if (overlap(in, out) && (in.data != out.data || in.type != out.type))
+        throw Error(std::string(lambda.name) + ": the output lies across an input: give it an array of its own, or the same one");
   Pass pass;
   pass.kernel = lambda.name;
   pass.code.run = lambda.run;

@@ -66,7 +66,11 @@ std::byte* Executor::kept(std::shared_ptr<Storage>& storage, std::uint64_t bytes
 void Executor::add_mapping(const AnyArray& array, bool writable) {
   const Storage& storage = *array.storage;
   const Storage::File* file = storage.file();
-  if (in_caller_ || (!file && !writable) || storage.bytes() == 0) return;
+  if (in_caller_) {
+    if (file) mapped_.push_back(array);
+    return;
+  }
+  if ((!file && !writable) || storage.bytes() == 0) return;
   Work& w = shared_->work;
   Mapping m{.address = address_of(storage.data()), .bytes = storage.bytes(), .serial = file ? file->serial : 0, .fd = file ? file->fd : -1, .writable = writable};
   for (std::uint32_t i = 0; i < w.n_mappings; ++i)

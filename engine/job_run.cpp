@@ -72,6 +72,7 @@ class Checker {
       const bool file = is_output_file(job_, name);
       const std::string key = file ? canonical(name) : name;
       if (!here.insert(key).second) throw Error(prefix(step) + "two outputs have the name " + name);
+      check_overlap(step, o);
       if (file && !all_files_.insert(key).second) throw Error(prefix(step) + name + " is written by two steps");
       if (file) NpyOutput::check(name);
       for (std::uint32_t i = 0; i < k.n_inputs; ++i) {
@@ -103,6 +104,22 @@ class Checker {
       known_[name] = header;
       if (is_output_file(job_, name)) made_files_[canonical(name)] = header;
     }
+  }
+
+  // Arrays of the program may have several names, or be views of one memory.
+  void check_overlap(const BoundStep& step, std::uint32_t output) const {
+    const cadre_kernel& k = step.kernel();
+    const auto out = job_.arrays.find(step.outputs[output]);
+    if (out == job_.arrays.end()) return;
+    const std::string what = prefix(step) + "output " + k.outputs[output].name + " (" + out->first + ")";
+    for (const std::string& name : step.inputs)
+      if (const auto in = job_.arrays.find(name); in != job_.arrays.end() && overlap(in->second, out->second)) {
+        if (!(k.flags & CADRE_ELEMENTWISE)) throw Error(what + " is also an input, and this kernel is not elementwise: give it an array of its own");
+        if (in->second.data != out->second.data || in->second.type != out->second.type) throw Error(what + " lies across input " + name + ": give it an array of its own, or the same one");
+      }
+    for (std::uint32_t other = 0; other < output; ++other)
+      if (const auto at = job_.arrays.find(step.outputs[other]); at != job_.arrays.end() && overlap(at->second, out->second))
+        throw Error(what + " and output " + k.outputs[other].name + " (" + at->first + ") are one memory: give each an array of its own");
   }
 
   const Job& job_;

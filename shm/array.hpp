@@ -82,4 +82,7 @@ struct AnyArray {
   }
 };
 
+/** Whether some byte belongs to both. */
+inline bool overlap(const AnyArray& a, const AnyArray& b) { return a.data < b.data + b.bytes() && b.data < a.data + a.bytes(); }
+
 }  // namespace cadre

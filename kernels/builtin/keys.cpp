@@ -16,11 +16,10 @@ int find_largest(cadre_chunk* c, const char* name) {
     if (high > kMost || static_cast<T>(high) < T{0}) {
       uint64_t row = at;
       while (key[row] >= T{0} && static_cast<uint64_t>(key[row]) <= kMost) ++row;
-      const auto number = static_cast<unsigned long long>(c->first + row);
-      if (key[row] < T{0}) refuse(c, "%s is %lld in row %llu: keys are not negative", name, static_cast<long long>(key[row]), number);
+      if (key[row] < T{0})
+        refuse(c, "%s is %lld: keys are not negative", name, static_cast<long long>(key[row]));
       else
-        refuse(c, "%s is %llu in row %llu: keys up to %llu are possible", name, static_cast<unsigned long long>(key[row]), number,
-               static_cast<unsigned long long>(kMost));
+        refuse(c, "%s is %llu: keys up to %llu are possible", name, static_cast<unsigned long long>(key[row]), static_cast<unsigned long long>(kMost));
       return bad_row(c, c->first + row);
     }
     largest = std::max(largest, static_cast<int64_t>(high));

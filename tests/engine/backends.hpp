@@ -1,0 +1,34 @@
+#pragma once
+/* The backends and numbers of workers that every result must be the same on. */
+#include <ostream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include <cadre/engine/engine.hpp>
+
+#include "../support/leak_check.hpp"
+
+namespace cadre::testing {
+
+struct Hands {
+  Backend backend;
+  int workers;
+
+  Options options() const { return {.backend = backend, .workers = workers}; }
+};
+
+inline void PrintTo(const Hands& hands, std::ostream* out) { *out << hands.workers << " on " << name_of(hands.backend); }
+inline std::string name_of_hands(const ::testing::TestParamInfo<Hands>& info) { return name_of(info.param.backend) + std::string("_") + std::to_string(info.param.workers); }
+
+inline const auto kAllHands =
+    ::testing::Values(Hands{Backend::serial, 1}, Hands{Backend::threads, 1}, Hands{Backend::threads, 2}, Hands{Backend::threads, 3}, Hands{Backend::threads, 8},
+                      Hands{Backend::threads, 33}, Hands{Backend::processes, 1}, Hands{Backend::processes, 2}, Hands{Backend::processes, 3}, Hands{Backend::processes, 8},
+                      Hands{Backend::processes, 33});
+
+/** One of each: for what does not depend on how many there are. */
+inline const auto kEachBackend = ::testing::Values(Hands{Backend::serial, 1}, Hands{Backend::threads, 2}, Hands{Backend::processes, 2});
+
+class OnHands : public LeakCheck, public ::testing::WithParamInterface<Hands> {};
+
+}  // namespace cadre::testing

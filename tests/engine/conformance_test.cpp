@@ -1,0 +1,165 @@
+/* Named kernels give the same digest, the same bytes and the same numbers on every backend, with any number of workers. */
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include <gtest/gtest.h>
+
+#include <cadre/engine/engine.hpp>
+#include <cadre/kernels/registry.hpp>
+
+#include "../support/temp_dir.hpp"
+#include "arrays.hpp"
+#include "backends.hpp"
+
+namespace cadre {
+namespace {
+
+using namespace testing;
+
+constexpr std::int64_t kRows = -1;  // in a shape: the case's number of rows
+constexpr std::int64_t kMany = 300'007;
+
+struct In {
+  const char* name;
+  double lo, hi;
+  Shape shape{kRows};
+  std::optional<DType> type = {};  // none: the case's
+};
+
+struct KernelCase {
+  const char* kernel;
+  std::vector<DType> types;
+  std::vector<In> in;
+  std::vector<const char*> out;
+  std::vector<std::pair<std::string, Param>> params;
+  std::vector<std::int64_t> rows = {0, 1, 7, 1000, kMany};
+};
+
+using enum DType;
+const std::vector<std::int64_t> kNotEmpty = {1, 7, 1000, kMany};
+
+const std::vector<KernelCase> kCases = {
+    {"sum", {f64, f32, i8, i64, u16}, {{"x", -100, 100}}, {}, {}},
+    {"min", {f64, i16}, {{"x", -100, 100}}, {}, {}, kNotEmpty},
+    {"max", {f32, u64}, {{"x", 1, 100}}, {}, {}, kNotEmpty},
+    {"moments", {f64, i32}, {{"x", -100, 100}}, {}, {}},
+    {"dot", {f64, f32, i16}, {{"x", -10, 10}, {"y", -10, 10}}, {}, {}},
+    {"norm", {f64, u8}, {{"x", 0, 10}}, {}, {}},
+    {"covariance", {f64, f32, i8}, {{"X", -10, 10, {kRows, 3}}}, {"covariance"}, {}},
+    {"covariance", {f64}, {{"X", -10, 10, {kRows, 37}}}, {"covariance"}, {{"ddof", std::int64_t{0}}}, {1, 1000, 20'011}},
+    {"add", {f64, u8}, {{"x", 0, 100}, {"y", 0, 100}}, {"out"}, {}},
+    {"multiply", {f32, i64}, {{"x", 0, 100}, {"y", 0, 100}}, {"out"}, {}},
+    {"divide", {f64, i32}, {{"x", 0, 100}, {"y", 1, 100}}, {"out"}, {}},
+    {"axpy", {f64, f32, i16}, {{"x", 0, 100}, {"y", 0, 100}}, {"out"}, {{"a", 2.5}}},
+    {"sqrt", {f64, f32}, {{"x", -1, 100}}, {"out"}, {}},
+    {"exp", {f64, i8}, {{"x", -10, 10}}, {"out"}, {}},
+    {"log", {f32, u32}, {{"x", 0, 100}}, {"out"}, {}},
+    {"clip", {f64, i16}, {{"x", -10, 10}}, {"out"}, {{"lo", std::int64_t{-3}}, {"hi", std::int64_t{5}}}},
+    {"standardize", {f64, f32, u8}, {{"x", 0, 100}}, {"out"}, {}},
+    {"black_scholes", {f64, f32}, {{"spot", 50, 150}, {"strike", 50, 150}, {"time", 0.1, 2}, {"rate", 0, 0.1}, {"volatility", 0.1, 0.5}}, {"out"}, {}},
+    {"take", {f64, u8}, {{"x", 0, 100, {5000}}, {"index", -5000, 5000, {kRows}, i64}}, {"out"}, {}},
+    {"histogram", {f64, f32, i8}, {{"x", -11, 11}}, {"out"}, {{"bins", std::int64_t{1000}}, {"lo", -10.0}, {"hi", 10.0}}},
+    {"histogram", {f64}, {{"x", -11, 11}}, {"out"}, {{"bins", std::int64_t{1'000'003}}, {"lo", -10.0}, {"hi", 10.0}}},
+    {"histogram2d", {f64, i16}, {{"x", -11, 11}, {"y", -11, 11}}, {"out"},
+     {{"bins_x", std::int64_t{30}}, {"bins_y", std::int64_t{41}}, {"lo_x", -10.0}, {"hi_x", 10.0}, {"lo_y", -10.0}, {"hi_y", 10.0}}},
+    {"histogram2d", {f32}, {{"x", -11, 11}, {"y", -11, 11}}, {"out"},
+     {{"bins_x", std::int64_t{1000}}, {"bins_y", std::int64_t{1001}}, {"lo_x", -10.0}, {"hi_x", 10.0}, {"lo_y", -10.0}, {"hi_y", 10.0}}},
+    {"bincount", {u8, i64}, {{"x", 0, 200}}, {"out"}, {{"minlength", std::int64_t{300}}}},
+    {"bincount", {i32}, {{"x", 0, 1'000'000}}, {"out"}, {}},
+    {"group_sum", {f64, f32, i16}, {{"key", 0, 1000, {kRows}, i32}, {"x", -1, 1}}, {"count", "sum", "min", "max"}, {}},
+    {"group_sum", {f64}, {{"key", 0, 400'000, {kRows}, u32}, {"x", -1, 1}}, {"count", "sum", "min", "max"}, {}},
+    {"kmeans_step", {f64, f32, i8}, {{"X", -10, 10, {kRows, 3}}, {"centers", -10, 10, {5, 3}}}, {"centers", "count", "label"}, {}, kNotEmpty},
+    {"matmul", {f64, i16}, {{"A", -10, 10, {kRows, 6}}, {"B", -10, 10, {6, 5}}}, {"out"}, {}},
+    {"matmul", {f32}, {{"A", -10, 10, {kRows, 70}}, {"B", -10, 10, {70, 150}}}, {"out"}, {}, {1, 7, 1000, 5003}},
+};
+
+/** Everything that may not depend on the backend. */
+struct Told {
+  std::string digest, results, error;
+  std::uint64_t elements = 0, chunks = 0;
+  std::vector<std::string> outputs;
+  friend bool operator==(const Told&, const Told&) = default;
+};
+
+// gtest would print megabytes.
+void PrintTo(const Told& told, std::ostream* out) { *out << told.digest << ", " << told.chunks << " chunks of " << told.elements << " elements " << told.error; }
+
+Told run(Engine& engine, const TempDir& dir, const KernelCase& c, DType type, std::int64_t rows, std::uint64_t chunk) {
+  Job job{.chunk = chunk};
+  Step step{.kernel = c.kernel, .params = c.params};
+  for (const In& in : c.in) {
+    Shape shape = in.shape;
+    if (shape[0] == kRows) shape[0] = rows;
+    job.arrays[in.name] = filled(in.type.value_or(type), shape, in.lo, in.hi, job.arrays.size());
+    step.in.emplace_back(in.name, in.name);
+  }
+  for (const char* out : c.out) step.out.emplace_back(out, dir / (out + std::string(".npy")));
+  job.steps.push_back(step);
+  Told told;
+  try {
+    const Report report = engine.run(job);
+    told = {report.digest, bytes_of(report.steps.empty() ? std::vector<SmallResult>{} : report.steps.back().result), report.error, report.elements, report.chunks, {}};
+  } catch (const Error& e) {
+    told.error = e.what();
+  }
+  for (const auto& [name, file] : step.out) {
+    told.outputs.push_back(bytes_of_file(file));
+    std::filesystem::remove(file);
+  }
+  return told;
+}
+
+/** Chunks of the plan, small ones that do not divide the rows, one for all. */
+std::vector<std::uint64_t> cuts_of(std::int64_t rows) {
+  if (rows < 1000) return {0};
+  if (rows == 1000) return {0, 1, 7};
+  return {0, 4099, std::uint64_t{1} << 20};
+}
+
+template <class Visit>
+void for_each_run(const Visit& visit) {
+  for (std::size_t c = 0; c < kCases.size(); ++c)
+    for (const DType type : kCases[c].types)
+      for (const std::int64_t rows : kCases[c].rows)
+        for (const std::uint64_t chunk : cuts_of(rows)) visit(kCases[c], type, rows, chunk);
+}
+
+class Conformance : public OnHands {};
+
+TEST_P(Conformance, EveryKernelHasTheDigestAndTheBytesOfTheSerialBackend) {
+  const TempDir dir;
+  std::vector<Told> expected;
+  {
+    Engine serial({.backend = Backend::serial});
+    for_each_run([&](auto&&... a) { expected.push_back(run(serial, dir, a...)); });
+  }
+  Engine engine(GetParam().options());
+  auto at = expected.begin();
+  for_each_run([&](const KernelCase& c, DType type, std::int64_t rows, std::uint64_t chunk) {
+    SCOPED_TRACE(std::string(c.kernel) + " of " + std::to_string(rows) + " rows of " + name_of(type) + ", --chunk " + std::to_string(chunk));
+    EXPECT_EQ(at->error, "");
+    EXPECT_EQ(at->digest.size(), 32u);
+    EXPECT_EQ(run(engine, dir, c, type, rows, chunk), *at);
+    ++at;
+  });
+}
+
+TEST_P(Conformance, WhatHasNoResultForNothingIsRefusedForNothing) {
+  const TempDir dir;
+  Engine engine(GetParam().options());
+  for (const KernelCase& c : kCases) {
+    if (c.rows != kNotEmpty) continue;
+    EXPECT_NE(run(engine, dir, c, c.types[0], 0, 0).error, "") << c.kernel;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(AllHands, Conformance, kAllHands, name_of_hands);
+
+TEST(ConformanceTable, HasACaseForEveryBuiltInKernel) {
+  for (const std::string& name : kernel_names())
+    EXPECT_TRUE(std::any_of(kCases.begin(), kCases.end(), [&](const KernelCase& c) { return name == c.kernel; })) << name;
+}
+
+}  // namespace
+}  // namespace cadre

@@ -53,25 +53,13 @@ void expect_same(const std::vector<T>& got, const std::vector<T>& want) {
 using Params = std::map<std::string, double>;
 
 /** Runs a kernel with one output for several cuts and alignments, which must not change a bit of it, and returns `out`. */
+Tensor run_anywhere(const char* name, Level level, const Params& params, const std::vector<Tensor>& inputs);
+
 template <class Out, class... In>
 std::vector<Out> map_anywhere(const char* name, Level level, const Params& params, const std::vector<In>&... inputs) {
-  std::vector<Out> first;
-  const cadre_kernel* k = kernel(name, level);
-  for (unsigned variant = 0; variant < 4; ++variant) {
-    SerialRun run(k);
-    unsigned offset = variant;  // 0: all aligned; then each array at another odd place
-    (run.in(inputs, {}, offset == 0 ? 0 : offset++), ...);
-    for (const auto& [param, value] : params) run.param(param, value);
-    run.cut({.seed = variant + 1, .chunks = 1 + 2 * variant, .out_offset = variant == 0 ? 0u : 7 - variant});
-    EXPECT_EQ(run(), CADRE_OK) << run.message();
-    std::vector<Out> out = run.template out<Out>("out");
-    if (variant == 0)
-      first = out;
-    else
-      EXPECT_TRUE(out.empty() || std::memcmp(out.data(), first.data(), out.size() * sizeof(Out)) == 0)
-          << name << ": other bits at another place or in another cut";
-  }
-  return first;
+  std::vector<Tensor> tensors;
+  (tensors.emplace_back(inputs, std::vector<std::int64_t>{}, 0), ...);
+  return run_anywhere(name, level, params, tensors).template values<Out>();
 }
 
 template <class Out, class X>

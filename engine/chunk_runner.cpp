@@ -150,6 +150,7 @@ Outcome ChunkRunner::run(std::uint32_t slot, std::uint32_t epoch, std::uint64_t 
       case WorkKind::kernel: return run_kernel(place, epoch, chunk, resumed);
       case WorkKind::finish: return finish(place, epoch) ? Outcome::done : Outcome::abandoned;
       case WorkKind::digest: hash(chunk); return Outcome::done;
+      case WorkKind::bulk: move_bulk(chunk); return Outcome::done;
     }
   } catch (const std::exception& e) {
     complain(place, epoch, chunk, ComplaintKind::exception, 0, e.what());
@@ -196,6 +197,7 @@ bool ChunkRunner::compute(const SlotPlace& place, std::uint32_t epoch, std::uint
   c.inputs = inputs.tensor.data();
   c.outputs = outputs.tensor.data();
   c.state = code_.state;
+  c.flags = work_.stream ? CADRE_STREAM : 0;
   std::byte* const accumulator = work_.accumulators ? accumulator_.of(work_.plan.accumulator_bytes) : nullptr;
   c.accumulator = accumulator;
   c.scratch = work_.plan.scratch_bytes ? scratch_.of(work_.plan.scratch_bytes) : nullptr;
@@ -345,6 +347,25 @@ bool ChunkRunner::finish(const SlotPlace& place, std::uint32_t epoch) {
   if (accumulator && work_.previous) std::memcpy(protocol(reinterpret_cast<std::byte*>(work_.previous)), accumulator, work_.plan.accumulator_bytes);
   place.line->phase.store(static_cast<std::uint32_t>(Phase::combining), std::memory_order_relaxed);
   return true;
+}
+
+// Blocks are whole ones from the front of each entry, so what is written again is the same.
+void ChunkRunner::move_bulk(std::uint64_t block) const {
+  for (std::uint32_t i = 0; i < work_.n_bulk; ++i) {
+    const WorkBulk& b = work_.bulk[i];
+    const std::uint64_t blocks = (b.bytes + kBulkBytes - 1) / kBulkBytes;
+    if (block >= blocks) {
+      block -= blocks;
+      continue;
+    }
+    const std::uint64_t at = block * kBulkBytes, bytes = std::min(kBulkBytes, b.bytes - at);
+    std::byte* to = protocol(reinterpret_cast<std::byte*>(b.to)) + at;
+    if (b.from)
+      std::memcpy(to, reinterpret_cast<const std::byte*>(b.from) + at, bytes);
+    else
+      fill_identity(work_.columns[b.column], to, bytes / size_of(work_.columns[b.column].dtype));
+    return;
+  }
 }
 
 void ChunkRunner::hash(std::uint64_t chunk) {

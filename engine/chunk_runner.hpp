@@ -43,6 +43,7 @@ class ChunkRunner {
   bool finish(const SlotPlace& place, std::uint32_t epoch);
   void fold(std::byte* accumulator);
   void hash(std::uint64_t chunk);
+  void move_bulk(std::uint64_t block) const;
   void copy_outputs(const SlotPlace& place, std::uint64_t first, std::uint64_t count) const;
   void complain(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, ComplaintKind kind, std::uint64_t row, const char* text);
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include <cadre/engine/digest.hpp>
 #include <cadre/engine/engine.hpp>
@@ -21,6 +22,9 @@ namespace {
 
 std::atomic<int> requested_signal{0};
 static_assert(std::atomic<int>::is_always_lock_free);
+
+constexpr std::uint64_t kBulkFrom = 4u << 20;    // bytes: less is done by the caller
+constexpr std::uint64_t kStreamFrom = 32u << 20;  // bytes of map outputs that no cache keeps
 
 std::uint64_t round_up(std::uint64_t n, std::uint64_t to) { return (n + to - 1) / to * to; }
 std::uint64_t address_of(const void* p) { return reinterpret_cast<std::uint64_t>(p); }
@@ -94,13 +98,14 @@ void Executor::describe(Pass& pass) {
   w.slots = static_cast<std::uint32_t>(plan_.workers);
   w.code = pass.code;
   w.plan = pass.plan;
-  w.n_mappings = w.n_columns = w.n_segments = w.ordered = w.copies = w.n_results = 0;
+  w.n_mappings = w.n_columns = w.n_segments = w.ordered = w.copies = w.n_results = w.n_bulk = w.stream = 0;
   w.accumulators = w.segments = w.images = w.partials = w.partial_bytes = w.previous = 0;
   w.scatter = ScatterMode::none;
   w.lines = address_of(hands_->lines());
   w.complaints = address_of(shared_->complaints);
   w.stop = address_of(hands_->stop());
   mapped_.clear();
+  columns_.clear();
 
   w.n_inputs = static_cast<std::uint32_t>(pass.inputs.size());
   for (std::size_t i = 0; i < pass.inputs.size(); ++i) {
@@ -142,12 +147,15 @@ void Executor::describe_scatter(Pass& pass, std::uint64_t row_bytes) {
     column = {.dtype = type, .op = out.op, .counts = out.counts};
     // Floating-point sums depend on the order, and so do min and max of zeros with different signs.
     if (type.code == CADRE_FLOAT) w.ordered = 1;
-    const bool zero = out.op == CADRE_ADD;
-    auto storage = allocate_storage(rows_padded(w) * size_of(type), zero);
-    if (!zero) fill_identity(column, storage->data(), rows_padded(w));
+    // A big column is set to its identity by the workers.
+    const std::uint64_t bytes = rows_padded(w) * size_of(type);
+    const bool zero = out.op == CADRE_ADD && bytes < kBulkFrom;
+    auto storage = allocate_storage(bytes, zero);
     column.address = address_of(storage->data());
+    if (!zero && bytes < kBulkFrom) fill_identity(column, storage->data(), rows_padded(w));
+    if (bytes >= kBulkFrom) w.bulk[w.n_bulk++] = {.to = column.address, .bytes = bytes, .column = w.n_columns - 1};
     Shape shape(pass.plan.outputs[o].shape, pass.plan.outputs[o].shape + pass.plan.outputs[o].ndim);
-    out.array = AnyArray(storage, storage->data(), to_dtype(type), std::move(shape), true);
+    columns_.emplace_back(storage, storage->data(), to_dtype(type), std::move(shape), true);
   }
 }
 
@@ -166,7 +174,10 @@ void Executor::describe_memory(Pass& pass) {
     w.accumulator_stride = round_up(pass.plan.accumulator_bytes, pass.plan.accumulator_bytes >= 64 ? 64 : 8);
     w.accumulators = address_of(kept(accumulators_, std::max<std::uint64_t>(c.chunks, 1) * w.accumulator_stride));
   }
-  std::uint64_t partial_bytes = 0;
+  std::uint64_t partial_bytes = 0, map_bytes = 0;
+  for (std::uint32_t o = 0; o < w.n_outputs; ++o)
+    if (w.outputs[o].map && w.outputs[o].address) map_bytes += w.outputs[o].row_bytes * w.elements;
+  w.stream = !w.copies && map_bytes >= kStreamFrom;
   if (w.copies)
     for (std::uint32_t o = 0; o < w.n_outputs; ++o)
       if (w.outputs[o].map && w.outputs[o].address) partial_bytes += round_up(w.chunk_elements * w.outputs[o].row_bytes, 64);
@@ -243,8 +254,43 @@ void Executor::run(Pass& pass, const std::function<void(std::uint64_t, std::uint
   describe(pass);
   describe_memory(pass);
   Work& w = shared_->work;
+  if (w.n_bulk > 0) clear_columns(pass);
   if (pass.chunks > 0) post(pass.chunks, pass, progress);
   if (w.accumulators || !pass.result_names.empty() || pass.always_finish) finish(pass);
+  if (!columns_.empty()) copy_columns(pass);
+}
+
+void Executor::post_bulk(const Pass& pass) {
+  Work& w = shared_->work;
+  const std::uint32_t ordered = std::exchange(w.ordered, 0);
+  w.kind = WorkKind::bulk;
+  std::uint64_t blocks = 0;
+  for (std::uint32_t i = 0; i < w.n_bulk; ++i) blocks += (w.bulk[i].bytes + kBulkBytes - 1) / kBulkBytes;
+  post(blocks, pass, {});
+  w.n_bulk = 0;
+  w.ordered = ordered;
+}
+
+void Executor::clear_columns(Pass& pass) {
+  post_bulk(pass);
+  shared_->work.kind = WorkKind::kernel;
+}
+
+// Hands the columns over, or copies them to where the program wants them.
+void Executor::copy_columns(Pass& pass) {
+  Work& w = shared_->work;
+  std::size_t next = 0;
+  for (PassOutput& out : pass.outputs) {
+    if (out.kind != CADRE_OUT_COLUMN) continue;
+    const AnyArray& column = columns_[next++];
+    if (!out.array.storage)
+      out.array = column;
+    else if (out.array.bytes() < kBulkFrom || !Arena::instance().contains(out.array.data))
+      std::memcpy(out.array.data, column.data, column.bytes());
+    else
+      w.bulk[w.n_bulk++] = {.to = address_of(out.array.data), .from = address_of(column.data), .bytes = column.bytes()};
+  }
+  if (w.n_bulk > 0) post_bulk(pass);
 }
 
 void Executor::finish(Pass& pass) {
@@ -271,8 +317,9 @@ void Executor::finish(Pass& pass) {
   }
   const auto map_storage = [&](const std::shared_ptr<Storage>& s) { add_mapping(AnyArray(s, s->data(), DType::u8, {static_cast<std::int64_t>(s->bytes())}, true), true); };
   map_storage(finish_area_);
-  for (PassOutput& out : pass.outputs)
-    if (out.array.storage && out.kind != CADRE_OUT_MAP) map_storage(out.array.storage);
+  for (const PassOutput& out : pass.outputs)
+    if (out.array.storage && out.kind == CADRE_OUT_FINISH) map_storage(out.array.storage);
+  for (const AnyArray& column : columns_) map_storage(column.storage);
   post(1, pass, {});
   for (std::uint32_t r = 0; r < w.n_results; ++r) {
     const cadre_shape& shape = pass.plan.results[r];

@@ -22,7 +22,8 @@ struct PassInput {
 struct PassOutput {
   std::uint32_t kind = CADRE_OUT_MAP;
   std::uint32_t op = CADRE_ADD, counts = 0;
-  AnyArray array;          // MAP, FINISH: where to write, no storage: not wanted. COLUMN: set by the run
+  AnyArray array;          // MAP, FINISH: where to write, no storage: not wanted. COLUMN: where the result is to be copied, if anywhere;
+                           // set by the run to where it is
 };
 
 struct Pass {
@@ -69,6 +70,9 @@ class Executor {
   void give_partials(std::uint64_t bytes);
   void post(std::uint64_t chunks, const Pass& pass, const std::function<void(std::uint64_t, std::uint64_t)>& progress);
   void finish(Pass& pass);
+  void clear_columns(Pass& pass);
+  void copy_columns(Pass& pass);
+  void post_bulk(const Pass& pass);
   [[noreturn]] void explain(const PoolResult& result, std::uint32_t epoch, const Pass& pass);
   std::byte* kept(std::shared_ptr<Storage>& storage, std::uint64_t bytes);
 
@@ -81,6 +85,7 @@ class Executor {
   std::shared_ptr<Storage> accumulators_, segments_, images_, finish_area_, partial_list_, hashes_;
   std::vector<std::shared_ptr<Storage>> partials_;
   std::vector<AnyArray> mapped_;         // of the current pass, for messages
+  std::vector<AnyArray> columns_;        // of the current pass, in the order of Work::columns
 };
 
 /** Whether a stop was asked for: the signal, or 0 (see request_stop). */

@@ -218,7 +218,8 @@ void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, 
     const std::uint32_t wanted = wanted_outputs(step);
     for (std::uint32_t o = 0; o < k.n_outputs && last_pass; ++o) {
       PassOutput out{.kind = k.outputs[o].kind, .op = k.outputs[o].op, .counts = k.outputs[o].counts};
-      if (out.kind != CADRE_OUT_COLUMN && (wanted >> o & 1)) out.array = target(step, o, header_of(pass.plan.outputs[o]));
+      // A combined result gets memory of its own, and is copied to an array of the program.
+      if (out.kind == CADRE_OUT_COLUMN ? job_.arrays.contains(step.outputs[o]) : wanted >> o & 1) out.array = target(step, o, header_of(pass.plan.outputs[o]));
       pass.outputs.push_back(std::move(out));
     }
     if (last_pass)
@@ -243,14 +244,6 @@ void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, 
       if (file) {
         report.outputs.emplace_back(k.outputs[o].name, name);
         if (pass.outputs[o].kind == CADRE_OUT_COLUMN) outputs_.push_back({name, nullptr, array});
-      } else if (job_.arrays.contains(name)) {
-        if (pass.outputs[o].kind == CADRE_OUT_COLUMN) {
-          AnyArray& given = arrays_[name];
-          if (given.type != array.type || given.shape != array.shape)
-            throw Error(prefix(step) + "array " + name + " is " + name_of(given.type) + " " + to_string(given.shape) + "; the output is " + name_of(array.type) + " " + to_string(array.shape), Error::Kind::failed);
-          std::memcpy(given.data, array.data, array.bytes());
-          array = given;
-        }
       } else {
         arrays_[name] = array;
       }

@@ -49,6 +49,14 @@ struct WorkColumn {
   std::uint32_t op = 0, counts = 0;
 };
 
+/** Memory to be filled with a column's identity, or copied, in blocks of kBulkBytes: too much for the caller alone. */
+struct WorkBulk {
+  std::uint64_t to = 0, from = 0;      // from 0: fill
+  std::uint64_t bytes = 0;
+  std::uint32_t column = 0;            // fill: whose identity
+};
+constexpr std::uint64_t kBulkBytes = 2u << 20;
+
 /** The lock of a segment, and whose turn it is where floating-point sums are applied in chunk order. */
 struct alignas(64) Segment {
   std::atomic<std::uint32_t> lock;     // 0 free, slot + 1 held
@@ -68,7 +76,7 @@ struct alignas(64) Complaint {
 };
 enum class ComplaintKind : std::uint32_t { bad_data, exception, mapping, engine };
 
-enum class WorkKind : std::uint32_t { kernel, finish, digest };
+enum class WorkKind : std::uint32_t { kernel, finish, digest, bulk };
 enum class ScatterMode : std::uint32_t { none, dense, sparse };
 
 struct Work {
@@ -86,6 +94,7 @@ struct Work {
   std::array<Mapping, kMaxMappings> mappings;   // every process needs these; each slot's partial comes on top
 
   std::uint32_t copies = 0;            // map outputs go through the partial: computed there, then copied
+  std::uint32_t stream = 0;            // CADRE_STREAM
   std::uint32_t ordered = 0;           // segments are applied in chunk order
 
   std::uint64_t accumulators = 0;      // fold: one per chunk, `accumulator_stride` apart
@@ -115,6 +124,10 @@ struct Work {
 
   /* digest: hashes of 1 MiB blocks of the inputs' bytes; block numbers are the index space. */
   std::uint64_t hashes = 0;            // 16 bytes a block
+
+  /* bulk: blocks of all entries, one after the other, are the index space. */
+  std::uint32_t n_bulk = 0;
+  std::array<WorkBulk, CADRE_MAX_OUTPUTS> bulk;
 };
 
 }  // namespace cadre

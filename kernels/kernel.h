@@ -164,6 +164,8 @@ enum { CADRE_OK = 0,
        CADRE_BAD_DATA = 1,   /* the data are at fault: bad_row and message say where and what; the job fails, exit 1 */
        CADRE_FULL = 2        /* the scatter list's room is used up; the engine calls again with fewer elements */ };
 
+enum { CADRE_STREAM = 1 /* map outputs are far bigger than the caches and not read again soon: stores past the cache pay */ };
+
 typedef struct cadre_chunk {
   uint32_t size, pass;
   uint64_t first, count;                   /* elements [first, first + count) of the index space */
@@ -176,6 +178,8 @@ typedef struct cadre_chunk {
   void* state;                             /* the kernel's own pointer */
   uint64_t bad_row;
   char message[256];
+  uint32_t flags;                          /* CADRE_STREAM */
+  uint32_t reserved;
 } cadre_chunk;
 
 typedef struct cadre_finish {

@@ -20,6 +20,21 @@ namespace fs = std::filesystem;
 /** Where a step's output goes: into an array of the program, into a file, or into a temporary. */
 bool is_output_file(const Job& job, const std::string& name) { return !job.arrays.contains(name) && is_file_name(name); }
 
+/** The file that a name of a step means: itself, or what [arrays] says. None for arrays of the program and temporaries. */
+std::optional<std::string> file_of(const Job& job, const std::string& name) {
+  if (job.arrays.contains(name)) return std::nullopt;
+  if (const auto at = job.files.find(name); at != job.files.end()) return at->second;
+  return is_file_name(name) ? std::optional(name) : std::nullopt;
+}
+
+/** A step bound, with outputs that are names of [arrays] replaced by the files. */
+BoundStep bind(const Job& job, const Step& step, const KernelTable& table) {
+  BoundStep bound = bind_step(step, table);
+  for (std::string& out : bound.outputs)
+    if (const auto file = file_of(job, out)) out = is_file_name(*file) ? *file : "./" + *file;
+  return bound;
+}
+
 std::string canonical(const std::string& path) {
   std::error_code error;
   const fs::path p = fs::weakly_canonical(path, error);
@@ -34,34 +49,35 @@ class Checker {
 
   void check() {
     if (job_.steps.empty()) throw Error(job_.name + ": there are no steps");
-    for (const Step& step : job_.steps) check_step(bind_step(step, table_), step);
+    for (const Step& step : job_.steps) check_step(bind(job_, step, table_));
   }
 
  private:
   std::optional<Header> find(const BoundStep& step, const std::string& name) {
+    const auto path = file_of(job_, name);
+    // What an earlier step wrote has taken the place of the file that was there.
+    if (path)
+      if (const auto made = made_files_.find(canonical(*path)); made != made_files_.end()) return made->second;
     if (const auto at = known_.find(name); at != known_.end()) return at->second;
-    const auto file = job_.files.find(name);
-    if (file == job_.files.end() && !is_file_name(name)) {
+    if (!path) {
       std::vector<std::string> names;
       for (const auto& [n, header] : known_) names.push_back(n);
-      for (const auto& [n, path] : job_.files) names.push_back(n);
+      for (const auto& [n, file] : job_.files) names.push_back(n);
       const std::string near = nearest_name(name, names);
       throw Error(prefix(step) + "there is no array " + name + (near.empty() ? "" : "; did you mean " + near + "?"));
     }
-    const std::string& path = file == job_.files.end() ? name : file->second;
-    if (const auto made = made_files_.find(canonical(path)); made != made_files_.end()) return made->second;
     NpyInfo info;
     try {
-      info = inspect_npy(path);
+      info = inspect_npy(*path);
     } catch (const Error& e) {
       throw Error((step.where.empty() ? "" : step.where + ": ") + e.what(), e.kind());
     }
-    if (info.fortran_order) throw Error((step.where.empty() ? "" : step.where + ": ") + path + " is in Fortran order; save it in C order: np.save(file, np.ascontiguousarray(a))");
+    if (info.fortran_order) throw Error((step.where.empty() ? "" : step.where + ": ") + *path + " is in Fortran order; save it in C order: np.save(file, np.ascontiguousarray(a))");
     known_[name] = Header{info.type, info.shape};
     return known_[name];
   }
 
-  void check_step(const BoundStep& step, const Step&) {
+  void check_step(const BoundStep& step) {
     const cadre_kernel& k = step.kernel();
     std::vector<std::optional<Header>> headers;
     for (const std::string& name : step.inputs) headers.push_back(find(step, name));
@@ -76,9 +92,8 @@ class Checker {
       if (file && !all_files_.insert(key).second) throw Error(prefix(step) + name + " is written by two steps");
       if (file) NpyOutput::check(name);
       for (std::uint32_t i = 0; i < k.n_inputs; ++i) {
-        const auto given = job_.files.find(step.inputs[i]);
-        const std::string& in = given == job_.files.end() ? step.inputs[i] : given->second;
-        if ((file ? canonical(in) : in) == key && !(k.flags & CADRE_ELEMENTWISE))
+        const auto in = file_of(job_, step.inputs[i]);
+        if ((file && in ? canonical(*in) : step.inputs[i]) == key && !(k.flags & CADRE_ELEMENTWISE))
           throw Error(prefix(step) + "output " + k.outputs[o].name + " (" + name + ") is also an input, and this kernel is not elementwise: give it another name");
       }
     }
@@ -135,7 +150,7 @@ void check_steps(const Job& job, const KernelTable& table) { Checker(job, table)
 
 JobRun::JobRun(const Job& job, const KernelTable& table, Executor& executor) : job_(job), table_(table), executor_(executor) {
   check_steps(job, table);
-  for (const Step& step : job.steps) steps_.push_back(bind_step(step, table));
+  for (const Step& step : job.steps) steps_.push_back(bind(job, step, table));
   arrays_ = job.arrays;
   for (const auto& [name, array] : job.arrays)
     if (array.storage == nullptr || !(Arena::instance().contains(array.data) || Arena::instance().contains_file(array.data)))
@@ -143,12 +158,12 @@ JobRun::JobRun(const Job& job, const KernelTable& table, Executor& executor) : j
 }
 
 AnyArray JobRun::source(const BoundStep&, const std::string& name) {
+  const auto path = file_of(job_, name);
+  if (path)
+    for (const Output& out : outputs_)
+      if (canonical(out.file) == canonical(*path)) return out.mapped ? out.mapped->array() : out.array;
   if (const auto at = arrays_.find(name); at != arrays_.end()) return at->second;
-  const auto file = job_.files.find(name);
-  const std::string& path = file == job_.files.end() ? name : file->second;
-  for (const Output& out : outputs_)
-    if (!out.file.empty() && canonical(out.file) == canonical(path)) return out.mapped ? out.mapped->array() : out.array;
-  return arrays_[name] = open_npy(path);
+  return arrays_[name] = open_npy(*path);
 }
 
 // Where a map output, or one that finish writes, goes: an array of the program or an earlier step of that name, type and shape; the mapped file; new memory.

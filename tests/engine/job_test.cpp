@@ -103,6 +103,23 @@ TEST_P(Jobs, FaultJ3_AFileMayBeReplacedByWhatIsMadeOfIt) {
   for (std::size_t i = 0; i < x.elements(); ++i) ASSERT_EQ(made.as<const double>()[i], 2 * x.as<double>()[i]);
 }
 
+TEST_P(Jobs, AStepReadsWhatAnEarlierStepMadeOfAFile) {
+  const TempDir dir;
+  write_file(dir / "x.npy", filled(DType::i16, {1000}, 4, 5, 0));
+  Engine engine(GetParam().options());
+  for (const std::string& name : {dir / "x.npy", std::string("x")}) {
+    const Report report = engine.run({.files = {{"x", dir / "x.npy"}},
+                                      .steps = {step("sum", {name}), step("sqrt", {name}, {name}), step("sum", {name}), step("sum", {dir / "x.npy"}), step("norm", {"x"})}});
+    EXPECT_EQ(report.error, "");
+    EXPECT_EQ(report.outputs, (std::vector<std::pair<std::string, std::string>>{{"out", dir / "x.npy"}}));
+    const double each = name == "x" ? std::sqrt(2.0) : 2;
+    for (const std::size_t s : {2u, 3u}) EXPECT_NEAR(std::get<std::vector<double>>(report.steps[s].result[0].values)[0], 1000 * each, 1e-9);
+    EXPECT_NEAR(std::get<std::vector<double>>(report.steps[4].result[0].values)[0], each * std::sqrt(1000.0), 1e-9);
+    EXPECT_EQ(open_npy(dir / "x.npy").as<const double>()[999], each);
+  }
+  EXPECT_EQ(dir.entries(), 1u);
+}
+
 TEST_P(Jobs, FaultJ3_OutputsThatWouldMeetAreRefused) {
   const TempDir dir;
   write_file(dir / "x.npy", filled(DType::f64, {1000}, 0, 1, 0));

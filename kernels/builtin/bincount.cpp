@@ -42,13 +42,27 @@ int run(cadre_chunk* c) {
 
 }  // namespace
 
-const cadre_kernel bincount_kernel = {
-    .abi = CADRE_KERNEL_ABI, .size = sizeof(cadre_kernel), .name = "bincount",
-    .doc = "how often each integer occurs, as np.bincount(x, minlength=minlength)",
-    .accuracy = "exact",
-    .example = "cadre run bincount --in x.npy --out out.npy",
-    .flags = 0, .passes = 2, .n_inputs = 1, .n_outputs = 1, .n_params = 1, .n_results = 0,
-    .inputs = kInputs, .outputs = kOutputs, .params = kParams, .results = nullptr,
-    .plan = plan, .run = run, .identity = no_key, .combine = larger_key, .finish = nullptr, .state = nullptr};
+const cadre_kernel bincount_kernel = {.abi = CADRE_KERNEL_ABI,
+                                      .size = sizeof(cadre_kernel),
+                                      .name = "bincount",
+                                      .doc = "how often each integer occurs, as np.bincount(x, minlength=minlength)",
+                                      .accuracy = "exact",
+                                      .example = "cadre run bincount --in x.npy --out out.npy",
+                                      .flags = 0,
+                                      .passes = 2,
+                                      .n_inputs = 1,
+                                      .n_outputs = 1,
+                                      .n_params = 1,
+                                      .n_results = 0,
+                                      .inputs = kInputs,
+                                      .outputs = kOutputs,
+                                      .params = kParams,
+                                      .results = nullptr,
+                                      .plan = plan,
+                                      .run = run,
+                                      .identity = no_key,
+                                      .combine = larger_key,
+                                      .finish = nullptr,
+                                      .state = nullptr};
 
 }  // namespace cadre::builtin

@@ -197,12 +197,27 @@ int finish(cadre_finish* f) {
 }  // namespace
 
 const cadre_kernel covariance_kernel = {
-    .abi = CADRE_KERNEL_ABI, .size = sizeof(cadre_kernel), .name = "covariance",
+    .abi = CADRE_KERNEL_ABI,
+    .size = sizeof(cadre_kernel),
+    .name = "covariance",
     .doc = "means and covariance matrix of the columns, as np.cov(X, rowvar=False, ddof=ddof)",
     .accuracy = "|error of (i, j)| <= 1100 u std(i) std(j), u = 2^-53, plus (1100 u)^2 of the product of the means, for any number of rows",
     .example = "cadre run covariance --in X.npy --out covariance.npy",
-    .flags = 0, .passes = 1, .n_inputs = 1, .n_outputs = 1, .n_params = 1, .n_results = 2,
-    .inputs = kInputs, .outputs = kOutputs, .params = kParams, .results = kResults,
-    .plan = plan, .run = run, .identity = identity, .combine = combine, .finish = finish, .state = nullptr};
+    .flags = 0,
+    .passes = 1,
+    .n_inputs = 1,
+    .n_outputs = 1,
+    .n_params = 1,
+    .n_results = 2,
+    .inputs = kInputs,
+    .outputs = kOutputs,
+    .params = kParams,
+    .results = kResults,
+    .plan = plan,
+    .run = run,
+    .identity = identity,
+    .combine = combine,
+    .finish = finish,
+    .state = nullptr};
 
 }  // namespace cadre::builtin

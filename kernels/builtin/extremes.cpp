@@ -20,31 +20,37 @@ union Accumulator {
 
 template <bool kMax, class V>
 inline V better(V a, V b) {
-  if constexpr (kMax) return a > b ? a : b;
-  else return a < b ? a : b;
+  if constexpr (kMax)
+    return a > b ? a : b;
+  else
+    return a < b ? a : b;
 }
 
 /** What loses against everything. */
 template <bool kMax, class T>
 constexpr T worst() {
   using L = std::numeric_limits<T>;
-  if constexpr (L::has_infinity) return kMax ? -L::infinity() : L::infinity();
-  else return kMax ? L::min() : L::max();
+  if constexpr (L::has_infinity)
+    return kMax ? -L::infinity() : L::infinity();
+  else
+    return kMax ? L::min() : L::max();
 }
 
 /** Calls f with the accumulator's member that inputs of type t use. */
 template <class F>
 void with_member(cadre_dtype t, Accumulator& a, F&& f) {
-  if (is_float(t)) f(a.real);
-  else if (is_signed(t)) f(a.integer);
-  else f(a.natural);
+  if (is_float(t))
+    f(a.real);
+  else if (is_signed(t))
+    f(a.integer);
+  else
+    f(a.natural);
 }
 
 template <bool kMax>
 int plan(cadre_plan* p) {
   if (int bad = plan_rows(p, kInputs)) return bad;
-  if (p->elements == 0)
-    return refuse(p, "x is empty, and nothing has no %s: give at least one element", kMax ? "maximum" : "minimum");
+  if (p->elements == 0) return refuse(p, "x is empty, and nothing has no %s: give at least one element", kMax ? "maximum" : "minimum");
   const cadre_dtype t = p->inputs[0].dtype;
   p->bytes = bytes_of(t);
   p->cost_ns = 0.012 * static_cast<double>(p->bytes) + 0.02;
@@ -99,8 +105,10 @@ int run(cadre_chunk* c) {
   with_member(in.dtype, out, [&](auto& m) {
     with_type(in.dtype, [&](auto t) {
       using T = decltype(t);
-      if constexpr (std::is_floating_point_v<T>) m = static_cast<std::remove_reference_t<decltype(m)>>(real_extreme<kMax>(in, c->count));
-      else m = static_cast<std::remove_reference_t<decltype(m)>>(integer_extreme<kMax>(static_cast<const T*>(in.data), c->count));
+      if constexpr (std::is_floating_point_v<T>)
+        m = static_cast<std::remove_reference_t<decltype(m)>>(real_extreme<kMax>(in, c->count));
+      else
+        m = static_cast<std::remove_reference_t<decltype(m)>>(integer_extreme<kMax>(static_cast<const T*>(in.data), c->count));
     });
   });
   std::memcpy(c->accumulator, &out, sizeof out);
@@ -113,8 +121,10 @@ void combine(const cadre_plan* p, void* into, const void* from) {
   with_member(p->inputs[0].dtype, a, [&](auto& m) {
     std::remove_reference_t<decltype(m)> b;
     std::memcpy(&b, &later, sizeof b);
-    if (b != b) m = b;
-    else if (m == m) m = better<kMax>(b, m);
+    if (b != b)
+      m = b;
+    else if (m == m)
+      m = better<kMax>(b, m);
   });
 }
 
@@ -125,11 +135,28 @@ int finish(cadre_finish* f) {
 
 template <bool kMax>
 constexpr cadre_kernel extreme_kernel(const char* name, const char* doc, const char* example) {
-  return {.abi = CADRE_KERNEL_ABI, .size = sizeof(cadre_kernel), .name = name, .doc = doc,
-          .accuracy = "exact; NaN when any element is NaN", .example = example,
-          .flags = 0, .passes = 1, .n_inputs = 1, .n_outputs = 0, .n_params = 0, .n_results = 1,
-          .inputs = kInputs, .outputs = nullptr, .params = nullptr, .results = kMax ? kMaxResults : kMinResults,
-          .plan = plan<kMax>, .run = run<kMax>, .identity = identity<kMax>, .combine = combine<kMax>, .finish = finish, .state = nullptr};
+  return {.abi = CADRE_KERNEL_ABI,
+          .size = sizeof(cadre_kernel),
+          .name = name,
+          .doc = doc,
+          .accuracy = "exact; NaN when any element is NaN",
+          .example = example,
+          .flags = 0,
+          .passes = 1,
+          .n_inputs = 1,
+          .n_outputs = 0,
+          .n_params = 0,
+          .n_results = 1,
+          .inputs = kInputs,
+          .outputs = nullptr,
+          .params = nullptr,
+          .results = kMax ? kMaxResults : kMinResults,
+          .plan = plan<kMax>,
+          .run = run<kMax>,
+          .identity = identity<kMax>,
+          .combine = combine<kMax>,
+          .finish = finish,
+          .state = nullptr};
 }
 
 }  // namespace

@@ -36,7 +36,8 @@ int plan(cadre_plan* p) {
 
 void add_dense(cadre_scatter* s, const uint32_t* key, const double* x, uint64_t n) {
   auto* count = static_cast<int64_t*>(s->dense[kCount]);
-  auto *sum = static_cast<double*>(s->dense[kSum]), *low = static_cast<double*>(s->dense[kMin]), *high = static_cast<double*>(s->dense[kMax]);
+  auto *sum = static_cast<double*>(s->dense[kSum]), *low = static_cast<double*>(s->dense[kMin]),
+       *high = static_cast<double*>(s->dense[kMax]);
   for (uint64_t i = 0; i < n; ++i) {
     const uint32_t k = key[i];
     const double v = x[i];
@@ -82,12 +83,27 @@ int finish(cadre_finish* f) {
 }  // namespace
 
 const cadre_kernel group_sum_kernel = {
-    .abi = CADRE_KERNEL_ABI, .size = sizeof(cadre_kernel), .name = "group_sum",
+    .abi = CADRE_KERNEL_ABI,
+    .size = sizeof(cadre_kernel),
+    .name = "group_sum",
     .doc = "count, sum, smallest and largest x of each key",
     .accuracy = "count, min and max exact; sum: |error| <= m u sum|x| for m rows with a key, u = 2^-53; NaN propagates within its key",
     .example = "cadre run group_sum --in key.npy --in x.npy --out count.npy --out sum.npy --out min.npy --out max.npy",
-    .flags = 0, .passes = 2, .n_inputs = 2, .n_outputs = 4, .n_params = 1, .n_results = 0,
-    .inputs = kInputs, .outputs = kOutputs, .params = kParams, .results = nullptr,
-    .plan = plan, .run = run, .identity = no_key, .combine = larger_key, .finish = finish, .state = nullptr};
+    .flags = 0,
+    .passes = 2,
+    .n_inputs = 2,
+    .n_outputs = 4,
+    .n_params = 1,
+    .n_results = 0,
+    .inputs = kInputs,
+    .outputs = kOutputs,
+    .params = kParams,
+    .results = nullptr,
+    .plan = plan,
+    .run = run,
+    .identity = no_key,
+    .combine = larger_key,
+    .finish = finish,
+    .state = nullptr};
 
 }  // namespace cadre::builtin

@@ -1,5 +1,5 @@
-#include <cadre/kernels/builtin/kernel_list.hpp>
 #include <cadre/kernels/builtin/counting.hpp>
+#include <cadre/kernels/builtin/kernel_list.hpp>
 #include <cadre/kernels/builtin/uniform_bins.hpp>
 
 namespace cadre::builtin {
@@ -58,12 +58,27 @@ int finish(cadre_finish* f) {
 }  // namespace
 
 const cadre_kernel histogram_kernel = {
-    .abi = CADRE_KERNEL_ABI, .size = sizeof(cadre_kernel), .name = "histogram",
+    .abi = CADRE_KERNEL_ABI,
+    .size = sizeof(cadre_kernel),
+    .name = "histogram",
     .doc = "counts per bin, as np.histogram(x, bins, (lo, hi))[0]",
     .accuracy = "exact: NumPy's edges (float32 for float32 data), each value in the bin whose edges enclose it",
     .example = "cadre run histogram --in x.npy --param bins=100 --param lo=0 --param hi=1 --out out.npy",
-    .flags = 0, .passes = 1, .n_inputs = 1, .n_outputs = 1, .n_params = 3, .n_results = 1,
-    .inputs = kInputs, .outputs = kOutputs, .params = kParams, .results = kResults,
-    .plan = plan, .run = run, .identity = nullptr, .combine = nullptr, .finish = finish, .state = nullptr};
+    .flags = 0,
+    .passes = 1,
+    .n_inputs = 1,
+    .n_outputs = 1,
+    .n_params = 3,
+    .n_results = 1,
+    .inputs = kInputs,
+    .outputs = kOutputs,
+    .params = kParams,
+    .results = kResults,
+    .plan = plan,
+    .run = run,
+    .identity = nullptr,
+    .combine = nullptr,
+    .finish = finish,
+    .state = nullptr};
 
 }  // namespace cadre::builtin

@@ -1,5 +1,5 @@
-#include <cadre/kernels/builtin/kernel_list.hpp>
 #include <cadre/kernels/builtin/counting.hpp>
+#include <cadre/kernels/builtin/kernel_list.hpp>
 #include <cadre/kernels/builtin/uniform_bins.hpp>
 
 namespace cadre::builtin {
@@ -70,13 +70,29 @@ int finish(cadre_finish* f) {
 }  // namespace
 
 const cadre_kernel histogram2d_kernel = {
-    .abi = CADRE_KERNEL_ABI, .size = sizeof(cadre_kernel), .name = "histogram2d",
+    .abi = CADRE_KERNEL_ABI,
+    .size = sizeof(cadre_kernel),
+    .name = "histogram2d",
     .doc = "counts per cell of a grid, as np.histogram2d(x, y, (bins_x, bins_y), ((lo_x, hi_x), (lo_y, hi_y)))[0]",
     .accuracy = "exact: NumPy's edges, each point in the cell whose edges enclose it",
-    .example = "cadre run histogram2d --in x.npy --in y.npy --param bins_x=64 --param bins_y=32 --param lo_x=0 --param hi_x=1 "
-               "--param lo_y=0 --param hi_y=1 --out out.npy",
-    .flags = 0, .passes = 1, .n_inputs = 2, .n_outputs = 1, .n_params = 6, .n_results = 1,
-    .inputs = kInputs, .outputs = kOutputs, .params = kParams, .results = kResults,
-    .plan = plan, .run = run, .identity = nullptr, .combine = nullptr, .finish = finish, .state = nullptr};
+    .example =
+        "cadre run histogram2d --in x.npy --in y.npy --param bins_x=64 --param bins_y=32 --param lo_x=0 --param hi_x=1 "
+        "--param lo_y=0 --param hi_y=1 --out out.npy",
+    .flags = 0,
+    .passes = 1,
+    .n_inputs = 2,
+    .n_outputs = 1,
+    .n_params = 6,
+    .n_results = 1,
+    .inputs = kInputs,
+    .outputs = kOutputs,
+    .params = kParams,
+    .results = kResults,
+    .plan = plan,
+    .run = run,
+    .identity = nullptr,
+    .combine = nullptr,
+    .finish = finish,
+    .state = nullptr};
 
 }  // namespace cadre::builtin

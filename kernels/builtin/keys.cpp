@@ -19,7 +19,8 @@ int find_largest(cadre_chunk* c, const char* name) {
       if (key[row] < T{0})
         refuse(c, "%s is %lld: keys are not negative", name, static_cast<long long>(key[row]));
       else
-        refuse(c, "%s is %llu: keys up to %llu are possible", name, static_cast<unsigned long long>(key[row]), static_cast<unsigned long long>(kMost));
+        refuse(c, "%s is %llu: keys up to %llu are possible", name, static_cast<unsigned long long>(key[row]),
+               static_cast<unsigned long long>(kMost));
       return bad_row(c, c->first + row);
     }
     largest = std::max(largest, static_cast<int64_t>(high));

@@ -22,7 +22,8 @@ inline uint64_t rows_for_keys(const cadre_plan* plan, int64_t minlength) {
 /** Refuses a minlength that is negative or too large. */
 inline int check_minlength(cadre_plan* plan, int64_t minlength) {
   if (minlength >= 0 && minlength < static_cast<int64_t>(kMostRows)) return CADRE_OK;
-  return refuse(plan, "minlength is %lld: 0 to %lld are possible", static_cast<long long>(minlength), static_cast<long long>(kMostRows) - 1);
+  return refuse(plan, "minlength is %lld: 0 to %lld are possible", static_cast<long long>(minlength),
+                static_cast<long long>(kMostRows) - 1);
 }
 
 }  // namespace cadre::builtin

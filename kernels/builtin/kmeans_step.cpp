@@ -8,15 +8,16 @@ namespace {
 
 const cadre_input kInputs[] = {{"X", "one point per row", CADRE_NUMBERS, CADRE_ROWS, 2, 2},
                                {"centers", "one centre per row (k x d)", CADRE_NUMBERS, CADRE_WHOLE, 2, 2}};
-const cadre_output kOutputs[] = {{"centers", "float64 (k x d): means of the points nearest to each centre; one without points stays", CADRE_OUT_FINISH, 0, 0, 0, 0},
-                                 {"count", "int64 (k): points nearest to each centre", CADRE_OUT_FINISH, 0, 0, 0, 0},
-                                 {"label", "int32: the nearest centre of each point", CADRE_OUT_MAP, CADRE_OUT_OPTIONAL, -1, 0, 0}};
+const cadre_output kOutputs[] = {
+    {"centers", "float64 (k x d): means of the points nearest to each centre; one without points stays", CADRE_OUT_FINISH, 0, 0, 0, 0},
+    {"count", "int64 (k): points nearest to each centre", CADRE_OUT_FINISH, 0, 0, 0, 0},
+    {"label", "int32: the nearest centre of each point", CADRE_OUT_MAP, CADRE_OUT_OPTIONAL, -1, 0, 0}};
 enum { kCenters, kCount, kLabel };
 const cadre_result kResults[] = {{"inertia", "sum of squared distances from the points to their old centres"}};
 
 constexpr uint64_t kPoints = 32;  // of a block
 constexpr uint64_t kVectors = kPoints / kLanes;
-constexpr uint64_t kTables = 4;   // of sums: neighbours that are nearest to the same centre add to different ones
+constexpr uint64_t kTables = 4;  // of sums: neighbours that are nearest to the same centre add to different ones
 
 /** Where things lie in an accumulator: the inertia, whether the old centres are there, counts (k), sums (k x d), old centres (k x d). */
 struct View {
@@ -24,8 +25,11 @@ struct View {
   int64_t *filled, *count;
   double *sum, *old;
   View(void* accumulator, uint64_t k, uint64_t d)
-      : inertia(static_cast<Running*>(accumulator)), filled(reinterpret_cast<int64_t*>(inertia + 1)), count(filled + 1),
-        sum(reinterpret_cast<double*>(count + k)), old(sum + k * d) {}
+      : inertia(static_cast<Running*>(accumulator)),
+        filled(reinterpret_cast<int64_t*>(inertia + 1)),
+        count(filled + 1),
+        sum(reinterpret_cast<double*>(count + k)),
+        old(sum + k * d) {}
 };
 uint64_t accumulator_bytes(uint64_t k, uint64_t d) { return 8 * (3 + k + 2 * k * d); }
 uint64_t clusters(const cadre_plan* p) { return static_cast<uint64_t>(p->inputs[1].shape[0]); }
@@ -38,8 +42,11 @@ int plan(cadre_plan* p) {
     return refuse(p, "X has %lld columns and centers has %lld: give points and centres of one dimension", number(p->inputs[0].shape[1]),
                   number(p->inputs[1].shape[1]));
   const uint64_t k = clusters(p), d = dimensions(p);
-  if (k == 0 || d == 0) return refuse(p, "centers is %lld x %lld: give at least one centre of one dimension", number(p->inputs[1].shape[0]), number(p->inputs[1].shape[1]));
-  if (k > (uint64_t{1} << 31) - 1) return refuse(p, "centers has %lld rows: at most 2147483647 are possible", number(p->inputs[1].shape[0]));
+  if (k == 0 || d == 0)
+    return refuse(p, "centers is %lld x %lld: give at least one centre of one dimension", number(p->inputs[1].shape[0]),
+                  number(p->inputs[1].shape[1]));
+  if (k > (uint64_t{1} << 31) - 1)
+    return refuse(p, "centers has %lld rows: at most 2147483647 are possible", number(p->inputs[1].shape[0]));
   if (p->elements == 0) return refuse(p, "X has no rows: give at least one point");
   p->bytes = d * bytes_of(p->inputs[0].dtype) + (p->outputs_wanted >> kLabel & 1) * sizeof(int32_t);
   p->cost_ns = 1.5 + 0.4 * static_cast<double>(d) + 0.065 * static_cast<double>(k * (d + 1));
@@ -173,8 +180,7 @@ int finish(cadre_finish* f) {
   const View a(f->accumulator, k, d);
   auto* centers = static_cast<double*>(f->outputs[kCenters].data);
   std::memcpy(f->outputs[kCount].data, a.count, k * sizeof(int64_t));
-  for (uint64_t i = 0; i < k * d; ++i)
-    centers[i] = a.count[i / d] ? a.sum[i] / static_cast<double>(a.count[i / d]) : a.old[i];
+  for (uint64_t i = 0; i < k * d; ++i) centers[i] = a.count[i / d] ? a.sum[i] / static_cast<double>(a.count[i / d]) : a.old[i];
   *static_cast<double*>(f->results[0].data) = a.inertia->value();
   return CADRE_OK;
 }
@@ -182,12 +188,28 @@ int finish(cadre_finish* f) {
 }  // namespace
 
 const cadre_kernel kmeans_step_kernel = {
-    .abi = CADRE_KERNEL_ABI, .size = sizeof(cadre_kernel), .name = "kmeans_step",
+    .abi = CADRE_KERNEL_ABI,
+    .size = sizeof(cadre_kernel),
+    .name = "kmeans_step",
     .doc = "one step of k-means: assigns each point to its nearest centre, the lowest of equals, and moves centres to the means",
-    .accuracy = "squared distances: relative error (d + 2) u, u = 2^-53, nearer than which centres are ties; means: chunk length * u of mean|x|",
+    .accuracy =
+        "squared distances: relative error (d + 2) u, u = 2^-53, nearer than which centres are ties; means: chunk length * u of mean|x|",
     .example = "cadre run kmeans_step --in X.npy --in centers.npy --out centers=new.npy --out count=count.npy",
-    .flags = 0, .passes = 1, .n_inputs = 2, .n_outputs = 3, .n_params = 0, .n_results = 1,
-    .inputs = kInputs, .outputs = kOutputs, .params = nullptr, .results = kResults,
-    .plan = plan, .run = run, .identity = identity, .combine = combine, .finish = finish, .state = nullptr};
+    .flags = 0,
+    .passes = 1,
+    .n_inputs = 2,
+    .n_outputs = 3,
+    .n_params = 0,
+    .n_results = 1,
+    .inputs = kInputs,
+    .outputs = kOutputs,
+    .params = nullptr,
+    .results = kResults,
+    .plan = plan,
+    .run = run,
+    .identity = identity,
+    .combine = combine,
+    .finish = finish,
+    .state = nullptr};
 
 }  // namespace cadre::builtin

@@ -68,8 +68,8 @@ Moments block_moments(const double* v, uint64_t count, double* room) {
     }
   const double m1 = total(s1[0] + s1[1]), m2 = total(s2[0] + s2[1]), m3 = total(s3[0] + s3[1]), m4 = total(s4[0] + s4[1]);
   const double e = m1 / static_cast<double>(count), e2 = e * e;  // how far the true mean lies from m
-  return {static_cast<double>(count), m, e, m2 - m1 * e, m3 - 3 * e * m2 + 2 * m1 * e2,
-          m4 - 4 * e * m3 + 6 * e2 * m2 - 3 * m1 * e * e2, sum};
+  return {
+      static_cast<double>(count), m, e, m2 - m1 * e, m3 - 3 * e * m2 + 2 * m1 * e2, m4 - 4 * e * m3 + 6 * e2 * m2 - 3 * m1 * e * e2, sum};
 }
 
 int run(cadre_chunk* c) {
@@ -85,9 +85,7 @@ int run(cadre_chunk* c) {
 }
 
 void identity(const cadre_plan*, void* accumulator) { std::memset(accumulator, 0, sizeof(Moments)); }
-void combine(const cadre_plan*, void* into, const void* from) {
-  static_cast<Moments*>(into)->merge(*static_cast<const Moments*>(from));
-}
+void combine(const cadre_plan*, void* into, const void* from) { static_cast<Moments*>(into)->merge(*static_cast<const Moments*>(from)); }
 
 int finish(cadre_finish* f) {
   const Moments& a = *static_cast<const Moments*>(f->accumulator);
@@ -107,12 +105,27 @@ int finish(cadre_finish* f) {
 }  // namespace
 
 const cadre_kernel moments_kernel = {
-    .abi = CADRE_KERNEL_ABI, .size = sizeof(cadre_kernel), .name = "moments",
+    .abi = CADRE_KERNEL_ABI,
+    .size = sizeof(cadre_kernel),
+    .name = "moments",
     .doc = "count, mean, variance, skewness and kurtosis",
     .accuracy = "mean: 140 u mean|x|, u = 2^-53; variance: relative 160 u + (140 u mean|x| / std)^2, for any length",
     .example = "cadre run moments --in x.npy",
-    .flags = 0, .passes = 1, .n_inputs = 1, .n_outputs = 0, .n_params = 0, .n_results = 5,
-    .inputs = kInputs, .outputs = nullptr, .params = nullptr, .results = kResults,
-    .plan = plan, .run = run, .identity = identity, .combine = combine, .finish = finish, .state = nullptr};
+    .flags = 0,
+    .passes = 1,
+    .n_inputs = 1,
+    .n_outputs = 0,
+    .n_params = 0,
+    .n_results = 5,
+    .inputs = kInputs,
+    .outputs = nullptr,
+    .params = nullptr,
+    .results = kResults,
+    .plan = plan,
+    .run = run,
+    .identity = identity,
+    .combine = combine,
+    .finish = finish,
+    .state = nullptr};
 
 }  // namespace cadre::builtin

@@ -61,22 +61,26 @@ void dot_identity(const cadre_plan*, void* accumulator) { std::memset(accumulato
 void dot_combine(const cadre_plan* p, void* into, const void* from) {
   auto* a = static_cast<Product*>(into);
   const auto* b = static_cast<const Product*>(from);
-  if (is_float(dot_type(p))) a->real.add(b->real);
-  else a->integer += b->integer;
+  if (is_float(dot_type(p)))
+    a->real.add(b->real);
+  else
+    a->integer += b->integer;
 }
 
 int dot_finish(cadre_finish* f) {
   const auto* a = static_cast<const Product*>(f->accumulator);
-  if (is_float(dot_type(f->plan))) *static_cast<double*>(f->results[0].data) = a->real.value();
-  else *static_cast<uint64_t*>(f->results[0].data) = a->integer;
+  if (is_float(dot_type(f->plan)))
+    *static_cast<double*>(f->results[0].data) = a->real.value();
+  else
+    *static_cast<uint64_t*>(f->results[0].data) = a->integer;
   return CADRE_OK;
 }
 
 const cadre_input kNormInputs[] = {{"x", "the vector", CADRE_NUMBERS, CADRE_ROWS, 1, 1}};
 const cadre_result kNormResults[] = {{"norm", "float64"}};
 
-constexpr double kLow = 0x1p-900, kHigh = 0x1p960;     // sums of squares of a block that are kept as they are
-constexpr double kDown = 0x1p-600, kUp = 0x1p600;      // factors of the elements outside
+constexpr double kLow = 0x1p-900, kHigh = 0x1p960;  // sums of squares of a block that are kept as they are
+constexpr double kDown = 0x1p-600, kUp = 0x1p600;   // factors of the elements outside
 
 struct Squares {
   Running middle;  // sum of x^2
@@ -102,8 +106,10 @@ void add_scaled(Squares& out, const double* v, uint64_t n, double sum) {
     infinite |= std::isinf(v[i]);
     nan |= std::isnan(v[i]);
   }
-  if (nan) out.special = std::numeric_limits<double>::quiet_NaN();
-  else if (infinite) out.special += std::numeric_limits<double>::infinity();
+  if (nan)
+    out.special = std::numeric_limits<double>::quiet_NaN();
+  else if (infinite)
+    out.special += std::numeric_limits<double>::infinity();
   if (nan || infinite) return;
   alignas(64) double scaled[kBlock];
   const double factor = sum > 1 ? kDown : kUp;
@@ -119,8 +125,10 @@ int norm_run(cadre_chunk* c) {
     uint64_t n = std::min(kBlock, c->count - at);
     const double* v = padded(x.load(at, n, room), n, room, 0.0);
     const double sum = dot_block(v, v, n);
-    if (sum >= kLow && sum <= kHigh) out.middle.add(sum);
-    else add_scaled(out, v, n, sum);
+    if (sum >= kLow && sum <= kHigh)
+      out.middle.add(sum);
+    else
+      add_scaled(out, v, n, sum);
   }
   std::memcpy(c->accumulator, &out, sizeof out);
   return CADRE_OK;
@@ -142,9 +150,12 @@ int norm_finish(cadre_finish* f) {
   const double middle = a.middle.value(), big = a.big.value(), small = a.small.value();
   double norm = a.special;
   if (norm == 0) {  // a smaller class is scaled to the larger one; what then underflows is below its last bit
-    if (big > 0) norm = std::sqrt(big + middle * kDown * kDown) * kUp;
-    else if (middle > 0) norm = std::sqrt(middle + small * kDown * kDown);
-    else norm = std::sqrt(small) * kDown;
+    if (big > 0)
+      norm = std::sqrt(big + middle * kDown * kDown) * kUp;
+    else if (middle > 0)
+      norm = std::sqrt(middle + small * kDown * kDown);
+    else
+      norm = std::sqrt(small) * kDown;
   }
   *static_cast<double*>(f->results[0].data) = norm;
   return CADRE_OK;
@@ -152,22 +163,50 @@ int norm_finish(cadre_finish* f) {
 
 }  // namespace
 
-const cadre_kernel dot_kernel = {
-    .abi = CADRE_KERNEL_ABI, .size = sizeof(cadre_kernel), .name = "dot",
-    .doc = "the sum of x[i] * y[i]: integers in int64 or uint64, modulo 2^64; everything else in float64",
-    .accuracy = "integers exact modulo 2^64; else |error| <= 136 u sum|x y|, u = 2^-53, for any length",
-    .example = "cadre run dot --in x.npy --in y.npy",
-    .flags = 0, .passes = 1, .n_inputs = 2, .n_outputs = 0, .n_params = 0, .n_results = 1,
-    .inputs = kDotInputs, .outputs = nullptr, .params = nullptr, .results = kDotResults,
-    .plan = dot_plan, .run = dot_run, .identity = dot_identity, .combine = dot_combine, .finish = dot_finish, .state = nullptr};
+const cadre_kernel dot_kernel = {.abi = CADRE_KERNEL_ABI,
+                                 .size = sizeof(cadre_kernel),
+                                 .name = "dot",
+                                 .doc = "the sum of x[i] * y[i]: integers in int64 or uint64, modulo 2^64; everything else in float64",
+                                 .accuracy = "integers exact modulo 2^64; else |error| <= 136 u sum|x y|, u = 2^-53, for any length",
+                                 .example = "cadre run dot --in x.npy --in y.npy",
+                                 .flags = 0,
+                                 .passes = 1,
+                                 .n_inputs = 2,
+                                 .n_outputs = 0,
+                                 .n_params = 0,
+                                 .n_results = 1,
+                                 .inputs = kDotInputs,
+                                 .outputs = nullptr,
+                                 .params = nullptr,
+                                 .results = kDotResults,
+                                 .plan = dot_plan,
+                                 .run = dot_run,
+                                 .identity = dot_identity,
+                                 .combine = dot_combine,
+                                 .finish = dot_finish,
+                                 .state = nullptr};
 
-const cadre_kernel norm_kernel = {
-    .abi = CADRE_KERNEL_ABI, .size = sizeof(cadre_kernel), .name = "norm",
-    .doc = "the Euclidean norm, without overflow or underflow on the way",
-    .accuracy = "relative error <= 70 u, u = 2^-53, for any length",
-    .example = "cadre run norm --in x.npy",
-    .flags = 0, .passes = 1, .n_inputs = 1, .n_outputs = 0, .n_params = 0, .n_results = 1,
-    .inputs = kNormInputs, .outputs = nullptr, .params = nullptr, .results = kNormResults,
-    .plan = norm_plan, .run = norm_run, .identity = norm_identity, .combine = norm_combine, .finish = norm_finish, .state = nullptr};
+const cadre_kernel norm_kernel = {.abi = CADRE_KERNEL_ABI,
+                                  .size = sizeof(cadre_kernel),
+                                  .name = "norm",
+                                  .doc = "the Euclidean norm, without overflow or underflow on the way",
+                                  .accuracy = "relative error <= 70 u, u = 2^-53, for any length",
+                                  .example = "cadre run norm --in x.npy",
+                                  .flags = 0,
+                                  .passes = 1,
+                                  .n_inputs = 1,
+                                  .n_outputs = 0,
+                                  .n_params = 0,
+                                  .n_results = 1,
+                                  .inputs = kNormInputs,
+                                  .outputs = nullptr,
+                                  .params = nullptr,
+                                  .results = kNormResults,
+                                  .plan = norm_plan,
+                                  .run = norm_run,
+                                  .identity = norm_identity,
+                                  .combine = norm_combine,
+                                  .finish = norm_finish,
+                                  .state = nullptr};
 
 }  // namespace cadre::builtin

@@ -56,26 +56,46 @@ void identity(const cadre_plan*, void* accumulator) { std::memset(accumulator, 0
 void combine(const cadre_plan* p, void* into, const void* from) {
   auto* a = static_cast<Accumulator*>(into);
   const auto* b = static_cast<const Accumulator*>(from);
-  if (is_float(p->inputs[0].dtype)) a->real.add(b->real);
-  else a->integer += b->integer;
+  if (is_float(p->inputs[0].dtype))
+    a->real.add(b->real);
+  else
+    a->integer += b->integer;
 }
 
 int finish(cadre_finish* f) {
   const auto* a = static_cast<const Accumulator*>(f->accumulator);
-  if (is_float(f->plan->inputs[0].dtype)) *static_cast<double*>(f->results[0].data) = a->real.value();
-  else *static_cast<uint64_t*>(f->results[0].data) = a->integer;
+  if (is_float(f->plan->inputs[0].dtype))
+    *static_cast<double*>(f->results[0].data) = a->real.value();
+  else
+    *static_cast<uint64_t*>(f->results[0].data) = a->integer;
   return CADRE_OK;
 }
 
 }  // namespace
 
 const cadre_kernel sum_kernel = {
-    .abi = CADRE_KERNEL_ABI, .size = sizeof(cadre_kernel), .name = "sum",
+    .abi = CADRE_KERNEL_ABI,
+    .size = sizeof(cadre_kernel),
+    .name = "sum",
     .doc = "the sum of all elements: integers in int64 or uint64, modulo 2^64; floating point in float64",
-    .accuracy = "integers exact modulo 2^64; else |error| <= 135 u sum|x|, u = 2^-53, for any length (blocks of 1024 by lanes, then compensated)",
+    .accuracy =
+        "integers exact modulo 2^64; else |error| <= 135 u sum|x|, u = 2^-53, for any length (blocks of 1024 by lanes, then compensated)",
     .example = "cadre run sum --in x.npy",
-    .flags = 0, .passes = 1, .n_inputs = 1, .n_outputs = 0, .n_params = 0, .n_results = 1,
-    .inputs = kInputs, .outputs = nullptr, .params = nullptr, .results = kResults,
-    .plan = plan, .run = run, .identity = identity, .combine = combine, .finish = finish, .state = nullptr};
+    .flags = 0,
+    .passes = 1,
+    .n_inputs = 1,
+    .n_outputs = 0,
+    .n_params = 0,
+    .n_results = 1,
+    .inputs = kInputs,
+    .outputs = nullptr,
+    .params = nullptr,
+    .results = kResults,
+    .plan = plan,
+    .run = run,
+    .identity = identity,
+    .combine = combine,
+    .finish = finish,
+    .state = nullptr};
 
 }  // namespace cadre::builtin

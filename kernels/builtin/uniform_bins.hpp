@@ -32,11 +32,16 @@ class UniformBins {
 
   /** out[i] = bin of v[i], or `bins` for what is outside or NaN. n <= kBlock; v is padded and out is written to a multiple of kStep. */
   void index(const double* v, uint64_t n, uint32_t* out) const {
-    if (exact_) exact(v, n, out);
-    else if (!fast_) slow(v, n, out);
-    else if (narrow_) fast<true, false>(v, n, out);
-    else if (origin_ == 0) fast<false, true>(v, n, out);
-    else fast<false, false>(v, n, out);
+    if (exact_)
+      exact(v, n, out);
+    else if (!fast_)
+      slow(v, n, out);
+    else if (narrow_)
+      fast<true, false>(v, n, out);
+    else if (origin_ == 0)
+      fast<false, true>(v, n, out);
+    else
+      fast<false, false>(v, n, out);
   }
 
  private:
@@ -53,16 +58,17 @@ class UniformBins {
     return narrow_ ? static_cast<double>(static_cast<float>(e)) : e;
   }
 
-  double bins_, lo_, hi_;   // the range as values are compared with it
-  double origin_, step_;    // of the edges
-  double norm_, shift_;     // the guess: v norm - shift
+  double bins_, lo_, hi_;  // the range as values are compared with it
+  double origin_, step_;   // of the edges
+  double norm_, shift_;    // the guess: v norm - shift
   Rule rule_;
   bool narrow_, fast_, exact_;
 };
 
 /** Whether bins, lo and hi make bins; says why not in plan->message. Names are those of the parameters. lo = hi is widened by a half
     to each side, as NumPy does. */
-inline int check_bins(cadre_plan* plan, const char* bins_name, int64_t bins, const char* lo_name, double lo, const char* hi_name, double hi) {
+inline int check_bins(cadre_plan* plan, const char* bins_name, int64_t bins, const char* lo_name, double lo, const char* hi_name,
+                      double hi) {
   constexpr int64_t kMost = (int64_t{1} << 31) - 2;
   if (bins < 1 || bins > kMost)
     return refuse(plan, "%s is %lld: 1 to %lld are possible", bins_name, static_cast<long long>(bins), static_cast<long long>(kMost));
@@ -91,7 +97,8 @@ inline UniformBins::UniformBins(int64_t bins, double lo, double hi, Rule rule, b
   shift_ = lo * norm_ + (0.5 + c);
   fast_ = c < 0.25;
   int exponent;
-  exact_ = lo == 0 && std::frexp(step_, &exponent) == 0.5 && step_ * bins_ == hi && (!narrow || (bins_ <= 0x1p24 && step_ >= 0x1p-100 && hi < 0x1p100));
+  exact_ = lo == 0 && std::frexp(step_, &exponent) == 0.5 && step_ * bins_ == hi &&
+           (!narrow || (bins_ <= 0x1p24 && step_ >= 0x1p-100 && hi < 0x1p100));
 }
 
 inline void UniformBins::exact(const double* v, uint64_t n, uint32_t* out) const {

@@ -22,8 +22,10 @@ std::vector<T> sample(std::size_t n, unsigned seed) {
   std::normal_distribution<double> normal(3, 2);
   std::vector<T> out(n);
   for (T& v : out) {
-    if constexpr (std::is_integral_v<T>) v = static_cast<T>(random());
-    else v = static_cast<T>(normal(random));
+    if constexpr (std::is_integral_v<T>)
+      v = static_cast<T>(random());
+    else
+      v = static_cast<T>(normal(random));
   }
   return out;
 }

@@ -76,7 +76,8 @@ TEST(Sum, HasTheSameBitsAtEveryAlignment) {
 TEST(Extremes, AreExactForAllTypes) {
   for_each_type([](auto t) {
     using T = decltype(t);
-    using Out = std::conditional_t<std::is_floating_point_v<T>, double, std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>>;
+    using Out =
+        std::conditional_t<std::is_floating_point_v<T>, double, std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>>;
     for (std::size_t n : {1, 7, 1000, 100003}) {
       const std::vector<T> x = sample<T>(n, 3);
       const auto [low, high] = std::minmax_element(x.begin(), x.end());
@@ -208,9 +209,12 @@ TEST(Dot, AgreesWithLongDoubleOverPairsOfTypes) {
           if constexpr (!builtin::is_float(type)) whole += static_cast<std::uint64_t>(x[i]) * static_cast<std::uint64_t>(y[i]);
         }
         everywhere([&](Level level, const Cut& cut, std::size_t offset) {
-          if constexpr (builtin::is_float(type)) EXPECT_NEAR(one<double>("dot", level, cut, offset, x, y), real, 136 * kUnit * magnitude);
-          else if constexpr (builtin::is_signed(type)) EXPECT_EQ(one<std::int64_t>("dot", level, cut, offset, x, y), std::int64_t(whole));
-          else EXPECT_EQ(one<std::uint64_t>("dot", level, cut, offset, x, y), whole);
+          if constexpr (builtin::is_float(type))
+            EXPECT_NEAR(one<double>("dot", level, cut, offset, x, y), real, 136 * kUnit * magnitude);
+          else if constexpr (builtin::is_signed(type))
+            EXPECT_EQ(one<std::int64_t>("dot", level, cut, offset, x, y), std::int64_t(whole));
+          else
+            EXPECT_EQ(one<std::uint64_t>("dot", level, cut, offset, x, y), whole);
         });
       }
     });

@@ -28,9 +28,13 @@ class NumPy : public testing::Test {
   /** Makes x the Python variable `name` of the next evaluate(). */
   template <class T>
   void set(const std::string& name, const std::vector<T>& x) {
-    std::ofstream(folder_ / name, std::ios::binary).write(reinterpret_cast<const char*>(x.data()), static_cast<std::streamsize>(x.size() * sizeof(T)));
+    std::ofstream(folder_ / name, std::ios::binary)
+        .write(reinterpret_cast<const char*>(x.data()), static_cast<std::streamsize>(x.size() * sizeof(T)));
     constexpr cadre_dtype t = builtin::dtype_of<T>();
-    script_ += name + " = np.fromfile('" + (folder_ / name).string() + "', '" + (t.code == CADRE_FLOAT ? "f" : t.code == CADRE_INT ? "i" : "u") +
+    script_ += name + " = np.fromfile('" + (folder_ / name).string() + "', '" +
+               (t.code == CADRE_FLOAT ? "f"
+                : t.code == CADRE_INT ? "i"
+                                      : "u") +
                std::to_string(t.bits / 8) + "')\n";
   }
 
@@ -38,13 +42,15 @@ class NumPy : public testing::Test {
   template <class Out>
   std::vector<Out> evaluate(const std::string& expression) {
     const std::filesystem::path script = folder_ / "script.py", result = folder_ / "result";
-    std::ofstream(script) << "import numpy as np\n" << (expression.find("scipy") == std::string::npos ? "" : "import scipy.stats\n")
-                          << "np.seterr(all='ignore')\n" << script_ << "out = np.asarray(" << expression << ")\nout.astype('"
-                          << (std::is_integral_v<Out> ? "i8" : "f8") << "').tofile('" << result.string() << "')\n";
+    std::ofstream(script) << "import numpy as np\n"
+                          << (expression.find("scipy") == std::string::npos ? "" : "import scipy.stats\n") << "np.seterr(all='ignore')\n"
+                          << script_ << "out = np.asarray(" << expression << ")\nout.astype('" << (std::is_integral_v<Out> ? "i8" : "f8")
+                          << "').tofile('" << result.string() << "')\n";
     script_.clear();
     EXPECT_EQ(std::system(("/usr/bin/python3 -W ignore " + script.string()).c_str()), 0) << expression;
     std::vector<Out> out(std::filesystem::file_size(result) / sizeof(Out));
-    std::ifstream(result, std::ios::binary).read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size() * sizeof(Out)));
+    std::ifstream(result, std::ios::binary)
+        .read(reinterpret_cast<char*>(out.data()), static_cast<std::streamsize>(out.size() * sizeof(Out)));
     return out;
   }
 
@@ -66,7 +72,8 @@ std::vector<T> adversaries(std::int64_t bins, double lo, double hi) {
   std::mt19937_64 random(7);
   for (std::int64_t i = 0; i <= bins; ++i) {
     const double step = (hi - lo) / static_cast<double>(bins);
-    for (double v : {static_cast<double>(i) * step + lo, lo + (hi - lo) * static_cast<double>(i) / static_cast<double>(bins), i == bins ? hi : lo}) {
+    for (double v :
+         {static_cast<double>(i) * step + lo, lo + (hi - lo) * static_cast<double>(i) / static_cast<double>(bins), i == bins ? hi : lo}) {
       const T edge = static_cast<T>(v), below = std::nextafter(edge, -infinity), above = std::nextafter(edge, infinity);
       for (T w : {edge, below, above, std::nextafter(below, -infinity), std::nextafter(above, infinity)}) x.push_back(w);
     }
@@ -79,20 +86,24 @@ struct Range {
   std::int64_t bins;
   double lo, hi;
 };
-const Range kRanges[] = {{1, 0, 1},         {10, 0, 1},        {100, 0, 1},          {1000, 0.1, 0.7},   {256, -1, 1},        {999, 1, 1000},
-                         {49, 0, 49},       {77, -0.3, 12.1},  {4096, 0, 3},         {5000, 1e3, 1e3 + 1}, {60000, -2, 7},     {7, 2, 2},
-                         {300, 1e9, 1e9 + 1}, {1000, 1e9, 1e9 + 1e-4}, {256, 0, 1}, {4096, 0, 2}, {65536, 0, 16}};
+const Range kRanges[] = {
+    {1, 0, 1},        {10, 0, 1},   {100, 0, 1},          {1000, 0.1, 0.7}, {256, -1, 1}, {999, 1, 1000},      {49, 0, 49},
+    {77, -0.3, 12.1}, {4096, 0, 3}, {5000, 1e3, 1e3 + 1}, {60000, -2, 7},   {7, 2, 2},    {300, 1e9, 1e9 + 1}, {1000, 1e9, 1e9 + 1e-4},
+    {256, 0, 1},      {4096, 0, 2}, {65536, 0, 16}};
 
 TEST_F(NumPy, HistogramPutsEveryAdversaryIntoTheSameBin) {
   const auto check = [&](const auto& x, const Range& r) {
     set("x", x);
-    const auto want = evaluate<std::int64_t>("np.histogram(x, " + std::to_string(r.bins) + ", (" + number(r.lo) + ", " + number(r.hi) + "))[0]");
+    const auto want =
+        evaluate<std::int64_t>("np.histogram(x, " + std::to_string(r.bins) + ", (" + number(r.lo) + ", " + number(r.hi) + "))[0]");
     everywhere([&](Level level, const Cut& cut, std::size_t offset) {
       SerialRun run(kernel("histogram", level));
       run.in(x, {}, offset).param("bins", static_cast<double>(r.bins)).param("lo", r.lo).param("hi", r.hi).cut(cut);
       ASSERT_EQ(run(), CADRE_OK) << run.message();
-      EXPECT_EQ(run.out<std::int64_t>("out"), want) << r.bins << " bins from " << r.lo << " to " << r.hi << ", " << 8 * sizeof(x[0]) << " bits";
-      EXPECT_EQ(run.one<std::int64_t>("outside"), static_cast<std::int64_t>(x.size()) - std::accumulate(want.begin(), want.end(), std::int64_t{0}));
+      EXPECT_EQ(run.out<std::int64_t>("out"), want)
+          << r.bins << " bins from " << r.lo << " to " << r.hi << ", " << 8 * sizeof(x[0]) << " bits";
+      EXPECT_EQ(run.one<std::int64_t>("outside"),
+                static_cast<std::int64_t>(x.size()) - std::accumulate(want.begin(), want.end(), std::int64_t{0}));
     });
   };
   for (const Range& r : kRanges) {
@@ -104,7 +115,8 @@ TEST_F(NumPy, HistogramPutsEveryAdversaryIntoTheSameBin) {
 }
 
 TEST_F(NumPy, Histogram2dPutsEveryAdversaryIntoTheSameCell) {
-  for (const auto& [a, b] : {std::pair{kRanges[1], kRanges[7]}, {kRanges[3], kRanges[0]}, {kRanges[6], kRanges[2]}, {kRanges[13], kRanges[4]}}) {
+  for (const auto& [a, b] :
+       {std::pair{kRanges[1], kRanges[7]}, {kRanges[3], kRanges[0]}, {kRanges[6], kRanges[2]}, {kRanges[13], kRanges[4]}}) {
     std::vector<double> x = adversaries<double>(a.bins, a.lo, a.hi), y = adversaries<double>(b.bins, b.lo, b.hi);
     const std::size_t n = std::max(x.size(), y.size());
     std::mt19937 random(3);
@@ -112,11 +124,15 @@ TEST_F(NumPy, Histogram2dPutsEveryAdversaryIntoTheSameCell) {
     while (y.size() < n) y.push_back(y[random() % y.size()]);
     std::shuffle(y.begin(), y.end(), random);
     set("x", x), set("y", y);
-    const auto want = evaluate<std::int64_t>("np.histogram2d(x, y, (" + std::to_string(a.bins) + ", " + std::to_string(b.bins) + "), ((" + number(a.lo) +
-                                             ", " + number(a.hi) + "), (" + number(b.lo) + ", " + number(b.hi) + ")))[0]");
+    const auto want = evaluate<std::int64_t>("np.histogram2d(x, y, (" + std::to_string(a.bins) + ", " + std::to_string(b.bins) + "), ((" +
+                                             number(a.lo) + ", " + number(a.hi) + "), (" + number(b.lo) + ", " + number(b.hi) + ")))[0]");
     everywhere([&, a = a, b = b](Level level, const Cut& cut, std::size_t offset) {
       SerialRun run(kernel("histogram2d", level));
-      run.in(x, {}, offset).in(y, {}, offset).cut(cut).param("bins_x", static_cast<double>(a.bins)).param("bins_y", static_cast<double>(b.bins));
+      run.in(x, {}, offset)
+          .in(y, {}, offset)
+          .cut(cut)
+          .param("bins_x", static_cast<double>(a.bins))
+          .param("bins_y", static_cast<double>(b.bins));
       run.param("lo_x", a.lo).param("hi_x", a.hi).param("lo_y", b.lo).param("hi_y", b.hi);
       ASSERT_EQ(run(), CADRE_OK) << run.message();
       EXPECT_EQ(run.out<std::int64_t>("out"), want);
@@ -148,7 +164,8 @@ TEST_F(NumPy, BincountAndGroupSumAgree) {
 TEST_F(NumPy, FoldsAgree) {
   const auto x = sample<double>(40000, 11);
   set("x", x);
-  const auto want = evaluate<double>("[x.sum(), x.min(), x.max(), x.mean(), x.var(), scipy.stats.skew(x), scipy.stats.kurtosis(x), x @ x, np.linalg.norm(x)]");
+  const auto want = evaluate<double>(
+      "[x.sum(), x.min(), x.max(), x.mean(), x.var(), scipy.stats.skew(x), scipy.stats.kurtosis(x), x @ x, np.linalg.norm(x)]");
   set("x", x);
   const auto covariance = evaluate<double>("np.cov(x.reshape(-1, 5), rowvar=False)");
   for (Level level : levels()) {

@@ -48,7 +48,8 @@ TEST(Histogram, CountsAllTypesAsAPlainLoopDoes) {
 TEST(Histogram, PutsEdgesAndTheirNeighboursWhereTheyBelong) {
   for (std::int64_t bins : {1, 3, 10, 100, 255, 4097})
     for (const auto& [lo, hi] : {std::pair{0.0, 1.0}, {0.0, 255.0}, {0.1, 0.7}, {-3.3, 1e3}, {1e6, 1e6 + 1}, {-1e-280, 3e-280}}) {
-      std::vector<double> x{lo, hi, std::nextafter(lo, -kInfinity), std::nextafter(hi, kInfinity), kNaN, kInfinity, -kInfinity, -0.0, 1e308};
+      std::vector<double> x{lo,   hi,   std::nextafter(lo, -kInfinity), std::nextafter(hi, kInfinity), kNaN, kInfinity, -kInfinity,
+                            -0.0, 1e308};
       std::vector<float> narrow;
       for (std::int64_t i = 0; i <= bins; ++i) {
         const double edge = lo + (hi - lo) / static_cast<double>(bins) * static_cast<double>(i);
@@ -96,7 +97,12 @@ TEST(Histogram2d, CountsPairsOfTypesAsAPlainLoopDoes) {
       everywhere([&](Level level, const Cut& cut, std::size_t offset) {
         SerialRun run(kernel("histogram2d", level));
         run.in(x, {}, offset).in(y, {}, offset + 1).cut(cut);
-        run.param("bins_x", double(bins_x)).param("bins_y", double(bins_y)).param("lo_x", 0).param("hi_x", 5.5).param("lo_y", -2).param("hi_y", 38);
+        run.param("bins_x", double(bins_x))
+            .param("bins_y", double(bins_y))
+            .param("lo_x", 0)
+            .param("hi_x", 5.5)
+            .param("lo_y", -2)
+            .param("hi_y", 38);
         ASSERT_EQ(run(), CADRE_OK) << run.message();
         EXPECT_EQ(run.out<std::int64_t>("out"), want);
         EXPECT_EQ(run.output("out").shape(), (std::vector<std::int64_t>{bins_x, bins_y}));

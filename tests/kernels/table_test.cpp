@@ -108,7 +108,8 @@ Step plain_step(const std::vector<X>& x, const std::vector<C>& centers, std::siz
     double least = kInfinity;
     for (std::size_t c = 0; c < k; ++c) {
       double square = 0;
-      for (std::size_t j = 0; j < d; ++j) square += std::pow(static_cast<double>(x[i * d + j]) - static_cast<double>(centers[c * d + j]), 2);
+      for (std::size_t j = 0; j < d; ++j)
+        square += std::pow(static_cast<double>(x[i * d + j]) - static_cast<double>(centers[c * d + j]), 2);
       if (square < least) least = square, best = c;
     }
     s.label.push_back(static_cast<std::int32_t>(best));

@@ -29,6 +29,18 @@ constexpr std::uint64_t kStreamFrom = 32u << 20;  // bytes of map outputs that n
 std::uint64_t round_up(std::uint64_t n, std::uint64_t to) { return (n + to - 1) / to * to; }
 std::uint64_t address_of(const void* p) { return reinterpret_cast<std::uint64_t>(p); }
 
+// Lines that have not changed stay in the workers' caches: of a small job, fetching its description is most of the cost.
+void publish(const Work& draft, Work& work) {
+  static_assert(std::is_trivially_copyable_v<Work>);
+  constexpr std::size_t kLine = 64;
+  const auto* from = reinterpret_cast<const std::byte*>(&draft);
+  auto* to = reinterpret_cast<std::byte*>(&work);
+  for (std::size_t at = 0; at < sizeof(Work); at += kLine) {
+    const std::size_t bytes = std::min(kLine, sizeof(Work) - at);
+    if (std::memcmp(from + at, to + at, bytes) != 0) std::memcpy(to + at, from + at, bytes);
+  }
+}
+
 }  // namespace
 
 void request_stop(int signal) noexcept { requested_signal.store(signal); }
@@ -75,7 +87,7 @@ void Executor::add_mapping(const AnyArray& array, bool writable) {
     return;
   }
   if ((!file && !writable) || storage.bytes() == 0) return;
-  Work& w = shared_->work;
+  Work& w = draft_;
   Mapping m{.address = address_of(storage.data()), .bytes = storage.bytes(), .serial = file ? file->serial : 0, .fd = file ? file->fd : -1, .writable = writable};
   for (std::uint32_t i = 0; i < w.n_mappings; ++i)
     if (w.mappings[i].address == m.address && w.mappings[i].writable == m.writable) return;
@@ -88,12 +100,12 @@ void Executor::give_partials(std::uint64_t bytes) {
   partials_.resize(static_cast<std::size_t>(plan_.workers));
   auto* list = reinterpret_cast<std::uint64_t*>(kept(partial_list_, partials_.size() * sizeof(std::uint64_t)));
   for (std::size_t slot = 0; slot < partials_.size(); ++slot) list[slot] = address_of(kept(partials_[slot], bytes));
-  shared_->work.partials = address_of(list);
-  shared_->work.partial_bytes = bytes;
+  draft_.partials = address_of(list);
+  draft_.partial_bytes = bytes;
 }
 
 void Executor::describe(Pass& pass) {
-  Work& w = shared_->work;
+  Work& w = draft_;
   w.kind = WorkKind::kernel;
   w.slots = static_cast<std::uint32_t>(plan_.workers);
   w.code = pass.code;
@@ -134,7 +146,7 @@ void Executor::describe(Pass& pass) {
 }
 
 void Executor::describe_scatter(Pass& pass, std::uint64_t row_bytes) {
-  Work& w = shared_->work;
+  Work& w = draft_;
   w.rows = pass.plan.scatter.rows + pass.plan.scatter.hidden;
   if (w.rows >= (std::uint64_t{1} << 32) - (1u << 20)) throw Error(pass.kernel + ": " + std::to_string(w.rows) + " rows are more than a combined result may have (4293918720)");
   w.segment_shift = segment_shift(w.rows, row_bytes, w.scatter);
@@ -160,7 +172,7 @@ void Executor::describe_scatter(Pass& pass, std::uint64_t row_bytes) {
 }
 
 void Executor::describe_memory(Pass& pass) {
-  Work& w = shared_->work;
+  Work& w = draft_;
   std::uint64_t row_bytes = 0;
   for (std::size_t o = 0; o < pass.outputs.size(); ++o)
     if (pass.outputs[o].kind == CADRE_OUT_COLUMN) row_bytes += size_of(pass.plan.outputs[o].dtype);
@@ -202,8 +214,9 @@ void Executor::describe_memory(Pass& pass) {
 
 void Executor::post(std::uint64_t chunks, const Pass& pass, const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   if (const int signal = stop_requested()) throw Interrupted{signal};
+  publish(draft_, shared_->work);
   const std::uint32_t epoch = hands_->next_epoch();
-  const PoolResult result = hands_->run(chunks, shared_->work.ordered != 0, [&](std::uint64_t done) {
+  const PoolResult result = hands_->run(chunks, draft_.ordered != 0, [&](std::uint64_t done) {
     if (progress) progress(done, chunks);
     return stop_requested() ? Stop::drain : Stop::no;
   });
@@ -217,7 +230,7 @@ void Executor::post(std::uint64_t chunks, const Pass& pass, const std::function<
 }
 
 void Executor::explain(const PoolResult& result, std::uint32_t epoch, const Pass& pass) {
-  const Work& w = shared_->work;
+  const Work& w = draft_;
   const Complaint* first = nullptr;
   for (std::uint32_t s = 0; s < w.slots; ++s) {
     const Complaint& c = shared_->complaints[s];
@@ -253,7 +266,7 @@ void Executor::explain(const PoolResult& result, std::uint32_t epoch, const Pass
 void Executor::run(Pass& pass, const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
   describe(pass);
   describe_memory(pass);
-  Work& w = shared_->work;
+  Work& w = draft_;
   if (w.n_bulk > 0) clear_columns(pass);
   if (pass.chunks > 0) post(pass.chunks, pass, progress);
   if (w.accumulators || !pass.result_names.empty() || pass.always_finish) finish(pass);
@@ -261,7 +274,7 @@ void Executor::run(Pass& pass, const std::function<void(std::uint64_t, std::uint
 }
 
 void Executor::post_bulk(const Pass& pass) {
-  Work& w = shared_->work;
+  Work& w = draft_;
   const std::uint32_t ordered = std::exchange(w.ordered, 0);
   w.kind = WorkKind::bulk;
   std::uint64_t blocks = 0;
@@ -273,12 +286,12 @@ void Executor::post_bulk(const Pass& pass) {
 
 void Executor::clear_columns(Pass& pass) {
   post_bulk(pass);
-  shared_->work.kind = WorkKind::kernel;
+  draft_.kind = WorkKind::kernel;
 }
 
 // Hands the columns over, or copies them to where the program wants them.
 void Executor::copy_columns(Pass& pass) {
-  Work& w = shared_->work;
+  Work& w = draft_;
   std::size_t next = 0;
   for (PassOutput& out : pass.outputs) {
     if (out.kind != CADRE_OUT_COLUMN) continue;
@@ -294,7 +307,7 @@ void Executor::copy_columns(Pass& pass) {
 }
 
 void Executor::finish(Pass& pass) {
-  Work& w = shared_->work;
+  Work& w = draft_;
   w.kind = WorkKind::finish;
   w.n_accumulators = pass.chunks;
   w.ordered = 0;
@@ -340,7 +353,7 @@ std::vector<std::byte> Executor::hash_blocks(const std::vector<AnyArray>& arrays
   pass.kernel = "digest";
   for (const AnyArray& a : arrays) pass.inputs.push_back({a, true});
   describe(pass);
-  Work& w = shared_->work;
+  Work& w = draft_;
   w.kind = WorkKind::digest;
   std::uint64_t blocks = 0;
   for (std::size_t i = 0; i < arrays.size(); ++i) {

@@ -78,6 +78,7 @@ class Executor {
 
   HandsPlan plan_;
   Shared* shared_ = nullptr;             // in protocol memory
+  Work draft_;                           // of the current pass; published when it is posted
   std::unique_ptr<Hands> hands_;
   const bool in_caller_;                 // serial and threads: chunks run in this process
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -200,7 +201,11 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
       woken = true;
     }
     if (woken && now - begin > kCallerSpinNs) break;
-    cpu_relax();
+    // The worker that was woken may be pinned to this CPU: it runs at once, and this thread again when the worker sleeps.
+    if (woken)
+      sched_yield();
+    else
+      cpu_relax();
   }
   for (;;) {
     // Workers die between a store and its wake, and counters miss what a dead one did not tell: look at the words themselves.

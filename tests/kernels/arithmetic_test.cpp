@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 namespace cadre::test {
 namespace {
 
@@ -40,8 +42,8 @@ TEST(Arithmetic, AddAndMultiplyAreExactOverAllPairsOfTypesAndWrapAsNumPyDoes) {
         const std::vector<X> x = numbers<X>(n, 1);
         const std::vector<Y> y = numbers<Y>(n, 2);
         const std::vector<T> a(x.begin(), x.end()), b(y.begin(), y.end());
-        const auto sum = expected<T>(a, b, [](auto p, auto q) { return p + q; });
-        const auto product = expected<T>(a, b, [](auto p, auto q) { return p * q; });
+        const auto sum = expected<T>(a, b, std::plus<>{});
+        const auto product = expected<T>(a, b, std::multiplies<>{});
         for (Level level : levels()) {
           expect_same(map_two<T>("add", level, x, y), sum);
           expect_same(map_two<T>("multiply", level, x, y), product);
@@ -67,7 +69,7 @@ TEST(Arithmetic, PromotionIsThatOfNumPy) {
 TEST(Arithmetic, ALargeArrayIsComputedInEveryChunk) {
   const std::vector<double> x = numbers<double>(100003, 3), y = numbers<double>(100003, 4);
   for (Level level : levels())
-    expect_same(map_two<double>("add", level, x, y), expected<double>(x, y, [](auto p, auto q) { return p + q; }));
+    expect_same(map_two<double>("add", level, x, y), expected<double>(x, y, std::plus<>{}));
 }
 
 TEST(Arithmetic, DivisionOfIntegersIsInFloat64AndByZeroGivesInfinityOrNaN) {
@@ -80,7 +82,7 @@ TEST(Arithmetic, DivisionOfIntegersIsInFloat64AndByZeroGivesInfinityOrNaN) {
 TEST(Arithmetic, DivisionStaysInFloat32) {
   const std::vector<float> x = numbers<float>(1000, 5), y = numbers<float>(1000, 6);
   for (Level level : levels())
-    expect_same(map_two<float>("divide", level, x, y), expected<float>(x, y, [](float p, float q) { return p / q; }));
+    expect_same(map_two<float>("divide", level, x, y), expected<float>(x, y, std::divides<>{}));
 }
 
 TEST(Axpy, RoundsOnceWhereTheLevelHasFma) {

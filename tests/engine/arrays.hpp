@@ -2,7 +2,6 @@
 /* Arrays in shared memory with values that are the same in every run, and what comes of jobs over them. */
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <string>
 #include <vector>
 
@@ -69,8 +68,10 @@ std::string bytes_of(const T& number) {
 }
 
 inline std::string bytes_of_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  std::string bytes(file ? static_cast<std::size_t>(file.tellg()) : 0, 0);
+  file.seekg(0).read(bytes.data(), static_cast<std::streamsize>(bytes.size()));
+  return bytes;
 }
 
 /** "sum=123.5 ..." with every bit of the numbers. */

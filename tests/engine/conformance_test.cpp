@@ -85,8 +85,9 @@ struct Told {
 // gtest would print megabytes.
 void PrintTo(const Told& told, std::ostream* out) { *out << told.digest << ", " << told.chunks << " chunks of " << told.elements << " elements " << told.error; }
 
-Told run(Engine& engine, const TempDir& dir, const KernelCase& c, DType type, std::int64_t rows, std::uint64_t chunk) {
-  Job job{.chunk = chunk};
+/** A case's step over arrays that are made once, for all engines and cuts; its outputs are files. */
+Job job_of(const KernelCase& c, DType type, std::int64_t rows, const TempDir& dir) {
+  Job job;
   Step step{.kernel = c.kernel, .params = c.params};
   for (const In& in : c.in) {
     Shape shape = in.shape;
@@ -96,6 +97,10 @@ Told run(Engine& engine, const TempDir& dir, const KernelCase& c, DType type, st
   }
   for (const char* out : c.out) step.out.emplace_back(out, dir / (out + std::string(".npy")));
   job.steps.push_back(step);
+  return job;
+}
+
+Told run(Engine& engine, const Job& job) {
   Told told;
   try {
     const Report report = engine.run(job);
@@ -103,7 +108,7 @@ Told run(Engine& engine, const TempDir& dir, const KernelCase& c, DType type, st
   } catch (const Error& e) {
     told.error = e.what();
   }
-  for (const auto& [name, file] : step.out) {
+  for (const auto& [name, file] : job.steps[0].out) {
     told.outputs.push_back(bytes_of_file(file));
     std::filesystem::remove(file);
   }
@@ -117,32 +122,24 @@ std::vector<std::uint64_t> cuts_of(std::int64_t rows) {
   return {0, 4099, std::uint64_t{1} << 20};
 }
 
-template <class Visit>
-void for_each_run(const Visit& visit) {
-  for (std::size_t c = 0; c < kCases.size(); ++c)
-    for (const DType type : kCases[c].types)
-      for (const std::int64_t rows : kCases[c].rows)
-        for (const std::uint64_t chunk : cuts_of(rows)) visit(kCases[c], type, rows, chunk);
-}
-
 class Conformance : public OnHands {};
 
 TEST_P(Conformance, EveryKernelHasTheDigestAndTheBytesOfTheSerialBackend) {
   const TempDir dir;
-  std::vector<Told> expected;
-  {
-    Engine serial({.backend = Backend::serial});
-    for_each_run([&](auto&&... a) { expected.push_back(run(serial, dir, a...)); });
-  }
-  Engine engine(GetParam().options());
-  auto at = expected.begin();
-  for_each_run([&](const KernelCase& c, DType type, std::int64_t rows, std::uint64_t chunk) {
-    SCOPED_TRACE(std::string(c.kernel) + " of " + std::to_string(rows) + " rows of " + name_of(type) + ", --chunk " + std::to_string(chunk));
-    EXPECT_EQ(at->error, "");
-    EXPECT_EQ(at->digest.size(), 32u);
-    EXPECT_EQ(run(engine, dir, c, type, rows, chunk), *at);
-    ++at;
-  });
+  Engine engine(GetParam().options()), serial({.backend = Backend::serial});
+  for (const KernelCase& c : kCases)
+    for (const DType type : c.types)
+      for (const std::int64_t rows : c.rows) {
+        Job job = job_of(c, type, rows, dir);
+        for (const std::uint64_t chunk : cuts_of(rows)) {
+          SCOPED_TRACE(std::string(c.kernel) + " of " + std::to_string(rows) + " rows of " + name_of(type) + ", --chunk " + std::to_string(chunk));
+          job.chunk = chunk;
+          const Told expected = run(serial, job);
+          EXPECT_EQ(expected.error, "");
+          EXPECT_EQ(expected.digest.size(), 32u);
+          EXPECT_EQ(run(engine, job), expected);
+        }
+      }
 }
 
 TEST_P(Conformance, WhatHasNoResultForNothingIsRefusedForNothing) {
@@ -150,7 +147,7 @@ TEST_P(Conformance, WhatHasNoResultForNothingIsRefusedForNothing) {
   Engine engine(GetParam().options());
   for (const KernelCase& c : kCases) {
     if (c.rows != kNotEmpty) continue;
-    EXPECT_NE(run(engine, dir, c, c.types[0], 0, 0).error, "") << c.kernel;
+    EXPECT_NE(run(engine, job_of(c, c.types[0], 0, dir)).error, "") << c.kernel;
   }
 }
 

@@ -61,6 +61,7 @@ struct Pool::Impl {
   std::vector<std::thread> threads;
 
   ~Impl() {
+    if (!shared.board) return;  // there was no memory for one: nothing was started
     Board& board = *shared.board;
     if (!threads.empty()) {
       board.shutdown.store(1);

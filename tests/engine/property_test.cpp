@@ -150,7 +150,7 @@ class Bench {
 
   /** Fills the next page of a sparse partial. */
   void add_page(const std::vector<std::uint32_t>& index, std::uint64_t seed) {
-    std::memcpy(partial(), index.data(), index.size() * 4);
+    if (!index.empty()) std::memcpy(partial(), index.data(), index.size() * 4);
     for (std::size_t i = 0; i < index.size(); ++i) set_value(partial() + kPageEntries * 4 + i * value_bytes(w_), w_.plan.scatter.value, mixed(i, seed));
     pages_.push_back({index, std::vector<std::byte>(partial() + kPageEntries * 4, partial() + kPageEntries * 4 + index.size() * value_bytes(w_))});
     RC_ASSERT(sort_page(w_, partial(), header_.pages, index.size()));

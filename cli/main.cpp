@@ -1,5 +1,7 @@
 /* cadre: the command line program. */
+#include <fcntl.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
@@ -105,6 +107,12 @@ int guarded(int argc, char** argv) {
 }  // namespace cadre::cli
 
 int main(int argc, char** argv) {
+  // A descriptor that the caller closed must not become a file of ours. Read-only, so that what is printed there fails as it would have.
+  for (int fd = open("/dev/null", O_RDONLY); fd >= 0; fd = dup(fd))
+    if (fd > STDERR_FILENO) {
+      close(fd);
+      break;
+    }
   // A reader that leaves early is told by EPIPE, so that outputs and workers are put in order before the end.
   signal(SIGPIPE, SIG_IGN);
   try {

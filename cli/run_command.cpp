@@ -75,7 +75,7 @@ int run(const Arguments& a, Context& context) {
   job.digest = settings.digest;
 
   check_job(job, settings.options);
-  StopSignals signals;
+  StopSignals signals(settings.json);
   Report report;
   {
     Engine engine(settings.options);

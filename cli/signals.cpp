@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cstring>
 
 #include <cadre/engine/engine.hpp>
 
@@ -14,22 +15,27 @@ constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
 constexpr int kCount = sizeof kSignals / sizeof kSignals[0];
 struct sigaction previous[kCount];
 std::atomic<int> received{0};
-std::atomic<bool> line_drawn{false};
+std::atomic<bool> line_drawn{false}, json_asked{false};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
 extern "C" void on_stop_signal(int number) {
+  const auto say = [](int fd, const char* text) { (void)!::write(fd, text, std::strlen(text)); };
+  if (line_drawn) say(STDERR_FILENO, "\n");
   if (received.fetch_add(1) == 0) {
     request_stop(number);
+    say(STDERR_FILENO, "cadre: stopping when the chunks that are running are done; once more stops at once\n");
     return;
   }
-  if (line_drawn && ::write(STDERR_FILENO, "\n", 1) < 0) _exit(128 + number);
+  say(STDERR_FILENO, "cadre: stopped at once by a second signal\n");
+  if (json_asked) say(STDOUT_FILENO, "{\"error\": \"stopped at once by a second signal\"}\n");
   _exit(128 + number);
 }
 
 }  // namespace
 
-StopSignals::StopSignals() {
+StopSignals::StopSignals(bool json) {
   received = 0;
+  json_asked = json;
   struct sigaction action {};
   action.sa_handler = on_stop_signal;
   action.sa_flags = SA_RESTART;

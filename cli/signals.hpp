@@ -6,8 +6,9 @@ namespace cadre::cli {
 
 class StopSignals {
  public:
-  /** Takes SIGINT, SIGTERM and SIGHUP, unless the program was started with them ignored (nohup, a background job of a script). */
-  StopSignals();
+  /** Takes SIGINT, SIGTERM and SIGHUP, unless the program was started with them ignored (nohup, a background job of a script). `json`: a sudden
+      end is told on stdout too. */
+  explicit StopSignals(bool json);
   ~StopSignals();
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;

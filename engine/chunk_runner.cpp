@@ -267,7 +267,8 @@ bool ChunkRunner::compute(const SlotPlace& place, std::uint32_t epoch, std::uint
     if (outcome != CADRE_OK) {
       c.message[sizeof c.message - 1] = 0;
       const char* text = c.message[0] ? c.message : taker.bad_index ? "an index to be added to is out of range" : "the kernel reports a failure without a message";
-      if (outcome == CADRE_FULL) text = "one element adds more entries than the room of a partial holds; give --chunk a higher value";
+      if (outcome == CADRE_FULL && !c.scatter) text = "the kernel says that a list is full, but has none";
+      if (outcome == CADRE_FULL && c.scatter) text = "one element adds more entries than the room of a partial holds; give --chunk a higher value";
       complain(place, epoch, chunk, outcome == CADRE_BAD_DATA && !taker.bad_index ? ComplaintKind::bad_data : ComplaintKind::exception, c.bad_row, text);
       return false;
     }

@@ -99,6 +99,7 @@ Report Engine::run(const Job& job) {
     report.error = e.what();
     report.exit_code = 1;
   }
+  if (!report.error.empty()) report.outputs.clear();  // files get their names when all steps are done
   const Faults after = faults();
   report.faults.crashes = after.crashes - before.crashes;
   report.faults.retries = after.retries - before.retries;

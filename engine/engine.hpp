@@ -54,7 +54,8 @@ class Engine {
     return {storage, reinterpret_cast<T*>(storage->data()), std::move(shape)};
   }
 
-  /** y[i] = f(x[i]). x and y may be one array. f: trivially copyable, captures by value, up to 256 bytes of them. Throws Error: lengths that differ, captures
+  /** y[i] = f(x[i]). x and y may be one array. What f reads besides its argument and captures (globals, statics) it reads as it was when the workers
+      were forked. f: trivially copyable, captures by value, up to 256 bytes of them. Throws Error: lengths that differ, captures
       that point into this process's own memory, an exception in f (with its text), a crash of f (with the elements). */
   template <class X, class Y, class F>
   void map(const Array<X>& x, const Array<Y>& y, F f) {

@@ -37,7 +37,7 @@ BoundStep bind(const Job& job, const Step& step, const KernelTable& table) {
 
 std::string canonical(const std::string& path) {
   std::error_code error;
-  const fs::path p = fs::weakly_canonical(path, error);
+  const fs::path p = fs::weakly_canonical(fs::absolute(path), error);
   return error ? path : p.string();
 }
 

@@ -98,7 +98,7 @@ struct Probe {
 };
 
 // Runs `body` in a process of its own; afterwards the paper is at its beginning, behind the word that says whether all was well.
-void probe(const std::string& path, Paper& paper, const std::function<void()>& body) {
+void probe(const std::string& path, const char* doing, Paper& paper, const std::function<void()>& body) {
   Probe p{&body, &paper};
   const pid_t pid = fork_child(&Probe::run, &p, Orphan::lives);
   if (pid < 0) throw_errno(path + ": fork a process that examines it", errno, Error::Kind::failed);
@@ -112,13 +112,13 @@ void probe(const std::string& path, Paper& paper, const std::function<void()>& b
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
   }
   if (watch.fd >= 0) close(watch.fd);
-  if (ready == 0) throw Error(path + ": it does not finish loading within 10 s");
-  if (WIFSIGNALED(status)) throw Error(path + ": it crashes while being loaded (" + signal_name(WTERMSIG(status)) + ")");
-  if (WEXITSTATUS(status) != 0) throw Error(path + ": it ends the process while being loaded (exit code " + std::to_string(WEXITSTATUS(status)) + ")");
+  if (ready == 0) throw Error(path + ": it does not finish " + doing + " within 10 s");
+  if (WIFSIGNALED(status)) throw Error(path + ": it crashes while " + doing + " (" + signal_name(WTERMSIG(status)) + ")");
+  if (WEXITSTATUS(status) != 0) throw Error(path + ": it ends the process while " + doing + " (exit code " + std::to_string(WEXITSTATUS(status)) + ")");
   paper.rewind();
   if (paper.get<std::uint32_t>() != 1) {
     const std::string why = paper.get_text();
-    if (why.empty()) throw Error(path + ": it ends the process while being loaded (exit code 0)");
+    if (why.empty()) throw Error(path + ": it ends the process while " + doing + " (exit code 0)");
     throw Error(why.starts_with(path) ? why : path + ": " + why);
   }
 }
@@ -163,7 +163,7 @@ void put_list(Paper& paper, const T* list, std::uint32_t n) {
 
 PluginDeclarations probe_plugin(const std::string& path) {
   Paper paper;
-  probe(path, paper, [&] {
+  probe(path, "being loaded", paper, [&] {
     const Plugin plugin(path);
     const cadre_library& library = plugin.library();
     paper.put<std::uint32_t>(1);
@@ -203,7 +203,7 @@ PluginDeclarations probe_plugin(const std::string& path) {
 int probe_plan(const std::string& path, std::uint32_t index, cadre_plan& plan) {
   Paper paper;
   const cadre_plan given = plan;
-  probe(path, paper, [&] {
+  probe(path, "planning", paper, [&] {
     const Plugin plugin(path);
     if (index >= plugin.library().count) throw Error("it has changed since it was examined");
     cadre_plan told = given;

@@ -32,7 +32,7 @@ class Processes final : public Hands {
   PoolResult run(std::uint64_t chunks, bool ordered, const Look& look) override {
     PoolResult result = pool_->run(chunks, ordered, look);
     const Board& board = pool_->board();
-    if (const std::uint32_t unfilled = board.unfilled.load(); unfilled > 0 && !warned_) {
+    if (const std::uint32_t unfilled = board.unfilled.load(); unfilled > 0 && unfilled < board.workers && !warned_) {
       warned_ = true;
       std::fprintf(stderr, "cadre: warning: %u of %u worker processes could not be started (%s); the others do the work\n", unfilled, board.workers, std::strerror(board.unfilled_error.load()));
     }

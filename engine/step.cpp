@@ -95,6 +95,51 @@ std::string types_of(std::uint32_t mask) {
   return list_of(names);
 }
 
+bool is_element_type(cadre_dtype t) {
+  const bool integer = t.code == CADRE_INT || t.code == CADRE_UINT;
+  return t.lanes == 1 && ((t.bits == 32 || t.bits == 64) && (integer || t.code == CADRE_FLOAT) ? true : integer && (t.bits == 8 || t.bits == 16));
+}
+
+bool is_shape(const cadre_shape& s) {
+  if (!is_element_type(s.dtype) || s.ndim < 0 || s.ndim > CADRE_MAX_NDIM) return false;
+  std::int64_t bytes = s.dtype.bits / 8;
+  for (int d = 0; d < s.ndim; ++d)
+    if (s.shape[d] < 0 || __builtin_mul_overflow(bytes, s.shape[d], &bytes)) return false;
+  return true;
+}
+
+// What a kernel's plan() tells is believed only after this: a wrong one would write outside its outputs.
+std::string plan_fault(const cadre_kernel& k, const cadre_plan& plan, int rows_input) {
+  constexpr std::uint64_t kMost = std::uint64_t{1} << 40;
+  if (rows_input >= 0 && plan.elements != static_cast<std::uint64_t>(plan.inputs[rows_input].shape[0]))
+    return "it has " + std::to_string(plan.elements) + " elements, but input " + k.inputs[rows_input].name + " has " + std::to_string(plan.inputs[rows_input].shape[0]) + " rows";
+  if (plan.elements > kMost * 1024 || plan.accumulator_bytes > kMost || plan.scratch_bytes > kMost) return "elements, accumulator_bytes or scratch_bytes is out of range";
+  if (plan.accumulator_bytes > 0 && (!k.identity || !k.combine)) return "it asks for an accumulator, but the kernel has no identity() and combine()";
+  const bool scatters = plan.scatter.rows + plan.scatter.hidden > 0;
+  if (plan.scatter.value.bits != 0 && !is_element_type(plan.scatter.value)) return "scatter.value is no element type";
+  if (plan.pass + 1 < k.passes) return "";
+  for (std::uint32_t o = 0; o < k.n_outputs; ++o) {
+    if (!(plan.outputs_wanted >> o & 1)) continue;
+    const cadre_output& declared = k.outputs[o];
+    const cadre_shape& s = plan.outputs[o];
+    const std::string name = std::string("output ") + declared.name;
+    if (!is_shape(s)) return name + " has no element type or an impossible shape";
+    if (declared.kind == CADRE_OUT_MAP && (s.ndim < 1 || static_cast<std::uint64_t>(s.shape[0]) != plan.elements))
+      return name + " must have one row for each of the " + std::to_string(plan.elements) + " elements";
+    if (declared.kind != CADRE_OUT_COLUMN) continue;
+    std::uint64_t rows = 1;
+    for (int d = 0; d < s.ndim; ++d) rows *= static_cast<std::uint64_t>(s.shape[d]);
+    if (rows != plan.scatter.rows) return name + " has " + std::to_string(rows) + " numbers, but scatter.rows is " + std::to_string(plan.scatter.rows);
+    const cadre_dtype value = plan.scatter.value;
+    if (scatters && (declared.counts ? s.dtype.code == CADRE_FLOAT : value.code != s.dtype.code || value.bits != s.dtype.bits))
+      return name + (declared.counts ? " counts, so it must be of an integer type" : " must have the type of scatter.value");
+  }
+  for (std::uint32_t r = 0; r < k.n_results; ++r)
+    if (!is_shape(plan.results[r]) || plan.results[r].dtype.bits != 64 || plan.results[r].ndim > 2)
+      return std::string("result ") + k.results[r].name + " must be int64, uint64 or float64 of 0 to 2 dimensions";
+  return "";
+}
+
 std::uint64_t count_of(const cadre_shape& s) {
   std::uint64_t n = 1;
   for (int d = 0; d < s.ndim; ++d) n *= static_cast<std::uint64_t>(s.shape[d]);
@@ -172,6 +217,7 @@ cadre_plan plan_pass(const BoundStep& step, const KernelTable& table, std::uint3
   }
   std::copy(step.params.begin(), step.params.end(), plan.params);
   table.plan(step.ref, plan, step.where);
+  if (const std::string fault = plan_fault(k, plan, first_rows); !fault.empty()) throw Error(before + "its plan can not be: " + fault);
   return plan;
 }
 

@@ -5,8 +5,12 @@
 #include <tbb/task_arena.h>
 
 #include <algorithm>
+#include <cstdio>
 #include <deque>
+#include <latch>
 #include <optional>
+#include <system_error>
+#include <thread>
 
 #include <cadre/engine/backend.hpp>
 #include <cadre/shm/futex.hpp>
@@ -16,13 +20,27 @@ namespace cadre {
 
 namespace {
 
+// oneTBB ends the program when it can not make a thread, so it is tried before: this thread and as many more as can live at once.
+int threads_to_be_had(int wanted) {
+  std::vector<std::thread> made;
+  std::latch all(1);
+  try {
+    while (static_cast<int>(made.size()) + 1 < wanted) made.emplace_back([&all] { all.wait(); });
+  } catch (const std::system_error&) {
+  }
+  all.count_down();
+  for (std::thread& t : made) t.join();
+  return static_cast<int>(made.size()) + 1;
+}
+
 class Threads final : public Hands {
  public:
   explicit Threads(const HandsPlan& plan)
-      : arena_(plan.workers), lines_(new SlotLine[static_cast<std::size_t>(plan.workers)]{}) {
-    // More workers than cores are run as such, or comparisons would compare something else.
-    if (plan.workers > static_cast<int>(tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism)))
-      limit_.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(plan.workers));
+      : concurrency_(threads_to_be_had(plan.workers)), arena_(concurrency_), lines_(new SlotLine[static_cast<std::size_t>(plan.workers)]{}) {
+    // More workers than cores are run as such, or comparisons would compare something else; and never more than there can be.
+    if (concurrency_ > static_cast<int>(tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism)) || concurrency_ < plan.workers)
+      limit_.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(concurrency_));
+    if (concurrency_ < plan.workers) std::fprintf(stderr, "cadre: warning: %d of %d threads could be made (ulimit -u); they do the work\n", concurrency_, plan.workers);
     install_truncation_guard(plan.truncated);
     for (int slot = 0; slot < plan.workers; ++slot) runners_.emplace_back(*plan.work, plan.plugins, false);
   }
@@ -70,6 +88,7 @@ class Threads final : public Hands {
     }, tbb::simple_partitioner{});
   }
 
+  const int concurrency_;
   std::optional<tbb::global_control> limit_;
   tbb::task_arena arena_;
   std::deque<ChunkRunner> runners_;

@@ -81,6 +81,7 @@ class Zygote {
 
   [[noreturn]] void run() {
     board_.zygote.store(getpid());
+    signal(SIGTERM, SIG_IGN);  // sent to a whole group it is for the caller to act on, and a supervisor leaves with the caller
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigset_t child;
     sigemptyset(&child);
@@ -119,6 +120,7 @@ class Zygote {
     std::uint32_t seen_progress = 0;
     std::uint64_t seen_hint = 0;
     int looks = 0;
+    bool stopped = false;
   };
 
   int timeout_ms(std::uint64_t next_look) const {
@@ -147,6 +149,7 @@ class Zygote {
     }
     s.pid = pid;
     s.looks = 0;
+    s.stopped = false;
     board_.watches[slot].pid.store(pid);
   }
 
@@ -171,13 +174,14 @@ class Zygote {
   void reap() {
     for (;;) {
       int status = 0;
-      const pid_t pid = waitpid(-1, &status, WNOHANG);
+      const pid_t pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED);
       if (pid <= 0) break;
-      for (std::size_t slot = 0; slot < slots_.size(); ++slot)
-        if (slots_[slot].pid == pid) {
-          buried(slot, status);
-          break;
-        }
+      const auto at = std::find_if(slots_.begin(), slots_.end(), [pid](const Slot& s) { return s.pid == pid; });
+      if (at == slots_.end()) continue;
+      if (WIFSTOPPED(status) || WIFCONTINUED(status))
+        at->stopped = WIFSTOPPED(status);
+      else
+        buried(static_cast<std::size_t>(at - slots_.begin()), status);
     }
   }
 
@@ -224,7 +228,8 @@ class Zygote {
       // A kernel that still runs when the job has failed computes for nobody, and may never end.
       const bool vain = phase == Phase::kernel && board_.stop.load() == static_cast<std::uint32_t>(Stop::abandon);
       const bool ours = phase == Phase::starting || phase == Phase::claiming || phase == Phase::combining;
-      if (s.pid == 0 || !(ours || vain) || progress != s.seen_progress || hint != s.seen_hint)
+      const bool held_up = s.stopped && phase == Phase::kernel;  // if everybody was stopped, this process was too, and did not look
+      if (s.pid == 0 || !(ours || vain || held_up) || progress != s.seen_progress || hint != s.seen_hint)
         s.looks = 0;
       else if (++s.looks >= (vain ? 1 : kLooksWithoutProgress))
         kill(s.pid, SIGKILL);
@@ -262,6 +267,7 @@ void end_orphans() {
 }  // namespace
 
 void supervise(const SupervisorPlan& plan) {
+  signal(SIGTERM, SIG_IGN);
   prctl(PR_SET_NAME, "cadre-standby");
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   plan.board->standby.store(getpid());

@@ -152,6 +152,12 @@ Arena::Arena() {
 
   owner_ = getpid();
   fd_ = make_file(b.on_disk);
+  if (fd_ <= STDERR_FILENO) {  // a closed stdout would make shared memory of what is printed
+    const int above = fcntl(fd_, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (above < 0) throw_errno("move the shared memory's descriptor", errno);
+    close(fd_);
+    fd_ = above;
+  }
   int error = 0;
   while (ftruncate(fd_, static_cast<off_t>(size_)) != 0) {  // a file system may know a limit of its own
     error = errno;
@@ -283,7 +289,7 @@ std::byte* Arena::reserve(std::size_t bytes) {
   std::lock_guard lock(b.mutex);
   const std::size_t grains = bytes > size_ ? size_ / kGrain + 1 : std::max<std::size_t>(1, round_up(bytes) / kGrain);
   const auto first = b.extents.take(grains + 1);
-  if (!first) throw Error("no room for " + human_bytes(bytes) + " in the shared address range of " + human_bytes(size_) + ": set CADRE_ARENA_SIZE");
+  if (!first) throw Error("no room for " + human_bytes(bytes) + " in the shared address range of " + human_bytes(size_) + ": the address space limit (ulimit -v), the file size limit (ulimit -f) or CADRE_ARENA_SIZE is too small");
   b.used[*first] = {grains, 0};
   return base_ + *first * kGrain;
 }
@@ -323,7 +329,7 @@ std::byte* Arena::allocate_file_range(std::size_t bytes) {
   const auto first = b.files.take(grains + 1);
   if (!first)
     throw Error("a file of " + human_bytes(bytes) + " does not fit in the address range for files: " +
-                human_bytes(std::max<std::size_t>(1, b.files.longest()) * kGrain - kGrain) + " of " + human_bytes(size_) + " are free in one piece; set CADRE_ARENA_SIZE");
+                human_bytes(std::max<std::size_t>(1, b.files.longest()) * kGrain - kGrain) + " of " + human_bytes(size_) + " are free in one piece; the address space limit (ulimit -v), the file size limit (ulimit -f) or CADRE_ARENA_SIZE is too small");
   b.mapped[*first] = grains;
   return base_ + size_ + *first * kGrain;
 }

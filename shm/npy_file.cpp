@@ -211,6 +211,8 @@ class Temporary {
     }
   }
   void commit() {
+    struct stat before{};
+    if (stat(target_.c_str(), &before) == 0 && fchmod(fd(), before.st_mode & 07777) != 0) throw_errno("keep the permissions of " + path_, errno, Error::Kind::failed);
     if (name_.empty()) {
       const std::string self = "/proc/self/fd/" + std::to_string(fd());
       with_new_name([&] { return linkat(AT_FDCWD, self.c_str(), AT_FDCWD, name_.c_str(), AT_SYMLINK_FOLLOW) == 0; });

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include <cadre/engine/engine.hpp>
+#include <cadre/shm/futex.hpp>
 
 namespace cadre::cli {
 namespace {
@@ -15,10 +16,16 @@ constexpr int kSignals[] = {SIGINT, SIGTERM, SIGHUP};
 constexpr int kCount = sizeof kSignals / sizeof kSignals[0];
 struct sigaction previous[kCount];
 std::atomic<int> received{0};
+std::atomic<std::uint64_t> last{0};
 std::atomic<bool> line_drawn{false}, json_asked{false};
 static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_always_lock_free);
 
+// timeout(1) and shells signal the program and its group: what comes twice within this time was meant once.
+constexpr std::uint64_t kOnceNs = 20'000'000;
+
 extern "C" void on_stop_signal(int number) {
+  const std::uint64_t now = monotonic_ns(), before = last.exchange(now);
+  if (before != 0 && now - before < kOnceNs) return;
   const auto say = [](int fd, const char* text) { (void)!::write(fd, text, std::strlen(text)); };
   if (line_drawn) say(STDERR_FILENO, "\n");
   if (received.fetch_add(1) == 0) {
@@ -35,6 +42,7 @@ extern "C" void on_stop_signal(int number) {
 
 StopSignals::StopSignals(bool json) {
   received = 0;
+  last = 0;
   json_asked = json;
   struct sigaction action {};
   action.sa_handler = on_stop_signal;

@@ -120,7 +120,8 @@ class Application {
     return false;
   }
 
-  // Where the entries will meet most lines of the segment, the lines are fetched in order first: memory is faster so than in the entries' order.
+  // Where the entries will meet most lines of the segment, the lines are read in order first: memory is faster so than in the entries' order. (Prefetch
+  // instructions in the place of the loads take twice the time for the whole scatter.)
   void fetch_segment(std::uint64_t pages) const {
     std::uint64_t entries = 0;
     for (std::uint64_t page = 0; page < pages; ++page) entries += group(page, r_.segment).count;
@@ -128,7 +129,7 @@ class Application {
       const std::uint64_t bytes = size_of(work_.columns[c].dtype) << work_.segment_shift;
       if (entries * kLine * 4 < bytes) return;
       const std::byte* at = result(c);
-      for (std::uint64_t line = 0; line < bytes; line += kLine) __builtin_prefetch(at + line, 1, 2);
+      for (std::uint64_t line = 0; line < bytes; line += kLine) (void)*reinterpret_cast<const volatile std::uint8_t*>(at + line);
     }
   }
 

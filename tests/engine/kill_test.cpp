@@ -100,8 +100,8 @@ class Kills : public LeakCheck, public ::testing::WithParamInterface<int> {
     RecordProperty("runs", runs);
   }
   /** The digest of a job over arrays that are made once, before the first run. */
-  static void expect_the_same_digest_under_fire(const std::map<std::string, AnyArray>& arrays, const Step& step) {
-    const Job job{.arrays = arrays, .steps = {step}};
+  static void expect_the_same_digest_under_fire(const std::map<std::string, AnyArray>& arrays, const Step& step, std::uint64_t chunk = 0) {
+    const Job job{.arrays = arrays, .steps = {step}, .chunk = chunk};
     expect_the_same_under_fire([&](Engine& engine) {
       const Report report = engine.run(job);
       return report.digest + report.error;
@@ -122,6 +122,16 @@ TEST_P(Kills, HistogramOfFewBins) {
 TEST_P(Kills, OrderedSumsOfFewGroups) {
   expect_the_same_digest_under_fire({{"key", filled(DType::i32, {5'000'000}, 0, 5000, 0)}, {"x", filled(DType::f64, {5'000'000}, -1, 1, 1)}},
                                     step("group_sum", {"key", "x"}, {"count", "sum", "min", "max"}));
+}
+
+// Chunks far smaller than the plan would make them: most of the time goes into applying dense partials.
+TEST_P(Kills, DensePartialsOfSmallChunks) {
+  expect_the_same_digest_under_fire({{"x", filled(DType::f32, {2'000'000}, 0, 1, 0)}}, step("histogram", {"x"}, {"out"}, bins(200'000)), 10'000);
+}
+
+TEST_P(Kills, OrderedDensePartialsOfSmallChunks) {
+  expect_the_same_digest_under_fire({{"key", filled(DType::i32, {1'000'000}, 0, 30'000, 0)}, {"x", filled(DType::f64, {1'000'000}, -1, 1, 1)}},
+                                    step("group_sum", {"key", "x"}, {"count", "sum", "min", "max"}), 5'000);
 }
 
 TEST_P(Kills, OrderedSumsOfManyGroups) {

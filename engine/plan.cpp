@@ -20,7 +20,7 @@ constexpr std::uint64_t kAccumulatorsBytes = 256u << 20;  // of all chunks toget
 constexpr std::uint64_t kDenseBytes = 2u << 20;           // what one worker's private copy of the columns may take
 constexpr double kApplyNsPerByte = 0.2;                   // clear, save, add: measured for a dense partial in the cache
 constexpr double kApplyShare = 0.02;
-constexpr std::uint64_t kFewestDenseChunks = 48;          // but not fewer than keep many cores busy
+constexpr std::uint64_t kFewestDenseChunks = 32;          // but not fewer than keep many cores busy
 constexpr std::uint64_t kFewestSparseChunks = 16;
 constexpr std::uint64_t kSparseEntries = 8u << 20;        // entries of a chunk's list at most
 

@@ -62,7 +62,7 @@ int run(cadre_chunk* chunk) {
 
 const cadre_kernel clip_kernel = {
     .abi = CADRE_KERNEL_ABI, .size = sizeof(cadre_kernel), .name = "clip", .doc = "values limited to lo and hi, element by element",
-    .accuracy = "exact; for float32 the bounds are rounded to float32", .example = "cadre run clip --in x.npy --param lo=0 --param hi=1 --out y.npy",
+    .accuracy = "exact; bounds are taken as float64, for float32 data rounded to float32", .example = "cadre run clip --in x.npy --param lo=0 --param hi=1 --out y.npy",
     .flags = CADRE_ELEMENTWISE, .passes = 1, .n_inputs = 1, .n_outputs = 1, .n_params = 2, .inputs = kInput, .outputs = kOutput,
     .params = kParams, .plan = plan, .run = run};
 

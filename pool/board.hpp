@@ -43,8 +43,8 @@ enum class Failure : std::uint32_t { none, crash, restarts, refill, task };
 struct Board {
   /* Written by the caller. */
   alignas(64) std::atomic<std::uint32_t> epoch;  // the job; futex on which idle workers sleep
-  std::uint32_t chunks;
-  std::uint32_t ordered;                         // claim the lowest pending chunk
+  std::atomic<std::uint32_t> chunks;             // read without care by workers that wake late, hence atomic
+  std::atomic<std::uint32_t> ordered;            // claim the lowest pending chunk
   std::uint32_t workers;                         // slots
   std::uint32_t retries;                         // attempts of a chunk after the first
   std::uint32_t spinners;                        // how many idle workers may spin

@@ -184,8 +184,8 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
   Board& board = *impl_->shared.board;
   const std::uint32_t epoch = next_epoch();
   for (std::uint64_t c = 0; c < chunks; ++c) board.words[c].store(chunk_word(epoch, chunk_state::pending), std::memory_order_relaxed);
-  board.chunks = static_cast<std::uint32_t>(chunks);
-  board.ordered = ordered;
+  board.chunks.store(static_cast<std::uint32_t>(chunks), std::memory_order_relaxed);
+  board.ordered.store(ordered, std::memory_order_relaxed);
   board.done.store(chunk_word(epoch, 0), std::memory_order_relaxed);
   board.cursor.store(chunk_word(epoch, 0), std::memory_order_relaxed);
   board.stop.store(static_cast<std::uint32_t>(Stop::no), std::memory_order_relaxed);

@@ -48,7 +48,7 @@ void Worker::finish_predecessors_chunk() {
     return;
   }
   epoch_ = epoch_of(hint);
-  chunks_ = board_.chunks;
+  chunks_ = board_.chunks.load(std::memory_order_relaxed);
   run(chunk, true);
   tell_done(finished_here_);
 }
@@ -57,8 +57,8 @@ void Worker::work(std::uint32_t epoch) {
   enter(Phase::claiming);
   // Read without care: if the board is being rewritten for the next job, every claim below fails by its epoch.
   epoch_ = epoch;
-  chunks_ = std::min<std::uint64_t>(board_.chunks, kMaxChunks);
-  const bool ordered = board_.ordered != 0;
+  chunks_ = std::min<std::uint64_t>(board_.chunks.load(std::memory_order_relaxed), kMaxChunks);
+  const bool ordered = board_.ordered.load(std::memory_order_relaxed) != 0;
   const Range own = range_of(static_cast<std::uint64_t>(slot_), board_.workers, chunks_);
   own_ = own.begin;
   own_end_ = own.end;

@@ -24,8 +24,9 @@ static_assert(std::atomic<int>::is_always_lock_free && std::atomic<bool>::is_alw
 constexpr std::uint64_t kOnceNs = 20'000'000;
 
 extern "C" void on_stop_signal(int number) {
-  const std::uint64_t now = monotonic_ns(), before = last.exchange(now);
+  const std::uint64_t now = monotonic_ns(), before = last;
   if (before != 0 && now - before < kOnceNs) return;
+  last = now;
   const auto say = [](int fd, const char* text) { (void)!::write(fd, text, std::strlen(text)); };
   if (line_drawn) say(STDERR_FILENO, "\n");
   if (received.fetch_add(1) == 0) {

@@ -37,6 +37,9 @@ enum class Stop : std::uint32_t {
   abandon   // the job has failed: give up what was claimed as well
 };
 
+/** What the caller does while a job runs; idle workers leave it their CPU unless it is away. */
+enum class CallerIs : std::uint32_t { away, awake, asleep };
+
 /** Why a job can not be finished; the first to say so wins. */
 enum class Failure : std::uint32_t { none, crash, restarts, refill, task };
 
@@ -53,7 +56,7 @@ struct Board {
   /* Written by workers, supervisor and caller. */
   alignas(64) std::atomic<std::uint64_t> done;   // chunk_word(epoch, chunks done): never more than there are
   std::atomic<std::uint32_t> finished;           // epoch of the last job that all chunks are done of; futex on which the caller sleeps
-  std::atomic<std::uint32_t> caller_sleeps;
+  std::atomic<std::uint32_t> caller;             // CallerIs
   alignas(64) std::atomic<std::uint64_t> cursor; // chunk_word(epoch, c): all chunks before c are claimed; may lag, never leads
   alignas(64) std::atomic<std::uint32_t> stop;   // Stop
 

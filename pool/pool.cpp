@@ -192,29 +192,30 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
   board.epoch.store(epoch);  // publishes the above: partner is the acquire in Worker::live
 
   const std::uint64_t begin = monotonic_ns();
-  bool woken = false;
+  const auto caller_is = [&](CallerIs what) { board.caller.store(static_cast<std::uint32_t>(what)); };
+  const auto finished = [&] { return board.finished.load(std::memory_order_acquire) == epoch; };
+  // The worker that was woken may be pinned to this CPU: it runs at once, and this thread again when the worker sleeps.
+  const auto await_finish = [&] {
+    for (const std::uint64_t until = monotonic_ns() + kCallerSpinNs; !finished() && monotonic_ns() < until;) sched_yield();
+    return finished();
+  };
+  while (!finished() && monotonic_ns() - begin <= kWakeAfterNs) cpu_relax();
+  if (finished()) return {.complete = true};
+  caller_is(CallerIs::awake);
+  const struct Away {
+    Board& board;
+    ~Away() { board.caller.store(static_cast<std::uint32_t>(CallerIs::away)); }
+  } away{board};
+  impl_->wake_workers(chunks);
+  if (await_finish()) return {.complete = true};
   std::uint64_t next_look = begin + static_cast<std::uint64_t>(std::chrono::nanoseconds(kLookEvery).count());
-  for (int spin = 0;; ++spin) {
-    if (board.finished.load(std::memory_order_acquire) == epoch) return {.complete = true};
-    const std::uint64_t now = monotonic_ns();
-    if (!woken && now - begin > kWakeAfterNs) {
-      impl_->wake_workers(chunks);
-      woken = true;
-    }
-    if (woken && now - begin > kCallerSpinNs) break;
-    // The worker that was woken may be pinned to this CPU: it runs at once, and this thread again when the worker sleeps.
-    if (woken)
-      sched_yield();
-    else
-      cpu_relax();
-  }
   for (;;) {
     // Workers die between a store and its wake, and counters miss what a dead one did not tell: look at the words themselves.
-    board.caller_sleeps.store(1);
-    const std::uint32_t finished = board.finished.load();
-    if (finished != epoch) futex_wait(board.finished, finished);
-    board.caller_sleeps.store(0);
-    if (board.finished.load() == epoch) return {.complete = true};
+    caller_is(CallerIs::asleep);
+    const std::uint32_t last_finished = board.finished.load();
+    if (last_finished != epoch) futex_wait(board.finished, last_finished);
+    caller_is(CallerIs::awake);
+    if (await_finish()) return {.complete = true};
     const auto stop = static_cast<Stop>(board.stop.load());
     if (stop != Stop::no && impl_->settle(epoch, chunks)) break;
     const std::uint64_t done = impl_->count_done(epoch, chunks);

@@ -1,5 +1,7 @@
 #include <cadre/pool/worker.hpp>
 
+#include <sched.h>
+
 #include <algorithm>
 
 #include <cadre/shm/futex.hpp>
@@ -76,7 +78,8 @@ void Worker::work(std::uint32_t epoch) {
 bool Worker::try_claim(std::uint64_t chunk) {
   std::uint64_t expected = chunk_word(epoch_, chunk_state::pending);
   if (words_[chunk].load(std::memory_order_relaxed) != expected) return false;
-  line_.hint.store(chunk_word(epoch_, static_cast<std::uint32_t>(chunk)));  // before the claim: a successor must find it
+  // Before the claim, which is a full barrier: a successor must find it.
+  line_.hint.store(chunk_word(epoch_, static_cast<std::uint32_t>(chunk)), std::memory_order_release);
   return words_[chunk].compare_exchange_strong(expected, chunk_word(epoch_, static_cast<std::uint32_t>(slot_) + 1));
 }
 
@@ -118,9 +121,11 @@ bool Worker::claim_own_then_steal(std::uint64_t& chunk) {
 void Worker::run(std::uint64_t chunk, bool resumed) {
   const Outcome outcome = task_.run(task_.context, slot_, epoch_, chunk, resumed);
   enter(Phase::claiming);
-  words_[chunk].store(chunk_word(epoch_, outcome == Outcome::done ? chunk_state::done : chunk_state::abandoned));  // step 5, before 6
-  line_.record.store(Record{}.packed());                                                                               // step 6
-  line_.progress.fetch_add(1, std::memory_order_relaxed);
+  // Step 5, before 6, before the next claim's hint: each release keeps the stores before it there. The caller, which reads the results once it
+  // has seen the word, is the partner of the first.
+  words_[chunk].store(chunk_word(epoch_, outcome == Outcome::done ? chunk_state::done : chunk_state::abandoned), std::memory_order_release);
+  line_.record.store(Record{}.packed(), std::memory_order_release);  // step 6
+  line_.progress.store(line_.progress.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // this process alone writes it
   if (outcome == Outcome::done) ++finished_here_;
 }
 
@@ -132,9 +137,9 @@ void Worker::tell_done(std::uint32_t count) {
   do {
     if (epoch_of(seen) != epoch_) return;
   } while (!board_.done.compare_exchange_weak(seen, seen + count));
-  if (state_of(seen) + count < chunks_) return;
-  board_.finished.store(epoch_);
-  if (board_.caller_sleeps.load()) futex_wake(board_.finished);
+  if (state_of(seen) + count == chunks_) board_.finished.store(epoch_);
+  // Not finished: nothing is left to be claimed, so the end is near, and a caller that wakes up now does not have to be woken then.
+  if (board_.caller.load() == static_cast<std::uint32_t>(CallerIs::asleep)) futex_wake(board_.finished);
 }
 
 void Worker::wait_for_job(std::uint32_t seen) {
@@ -149,6 +154,8 @@ void Worker::wait_for_job(std::uint32_t seen) {
         if (board_.epoch.load(std::memory_order_acquire) != seen) return;
         cpu_relax();
       }
+      // A caller that waits may be queued behind this process.
+      if (board_.caller.load(std::memory_order_relaxed) != static_cast<std::uint32_t>(CallerIs::away)) sched_yield();
     } while (monotonic_ns() < until);
   }
   // Sleeping must be said before the futex compares: the caller wakes those that it sees sleeping, and the compare catches the rest.

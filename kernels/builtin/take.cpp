@@ -1,5 +1,4 @@
 /* take: out[i] = x[index[i]]. A negative index counts from the end, as in NumPy. */
-#include <cstring>
 #include <limits>
 
 #include <cadre/kernels/builtin/columns.hpp>
@@ -51,30 +50,31 @@ int report(cadre_chunk* chunk, const Index* index, const uint64_t* places, uint6
 }
 
 /** Word: an unsigned integer of the element's size. Loads from random places take long and are independent: the more of them under way the
-    better, so the lines are asked for kAhead elements before their use, across the blocks that the indexes are checked in. */
+    better, so the lines are asked for kAhead elements before their use. In steps so short that indexes are read between them, not for long at a time. */
 template <class Word, class Index>
 int take(cadre_chunk* chunk) {
-  constexpr uint64_t kAhead = 48;
+  constexpr uint64_t kStep = 16, kAhead = 3 * kStep, kRing = kAhead + kStep;
   const Word* x = static_cast<const Word*>(chunk->inputs[0].data);
   const Index* index = static_cast<const Index*>(chunk->inputs[1].data);
   Word* out = static_cast<Word*>(chunk->outputs[0].data);
   const int64_t length = chunk->inputs[0].shape[0];
   const uint64_t count = chunk->count;
-  alignas(64) uint64_t places[kAhead + kBlock] = {};  // of elements [at, at + kAhead), then of the next block's worth
-  const auto load = [&](uint64_t from, uint64_t n, uint64_t* to) {
-    if (load_places(index + from, n, length, to)) return static_cast<int>(CADRE_OK);
-    return report(chunk, index + from, to, from, static_cast<uint64_t>(length));
+  alignas(64) uint64_t ring[kRing] = {};
+  const auto ask = [&](uint64_t from) -> int {
+    if (from >= count) return CADRE_OK;
+    const uint64_t n = std::min(kStep, count - from);
+    uint64_t* places = ring + from % kRing;
+    if (!load_places(index + from, n, length, places)) return report(chunk, index + from, places, from, static_cast<uint64_t>(length));
+    for (uint64_t i = 0; i < n; ++i) __builtin_prefetch(x + places[i]);
+    return CADRE_OK;
   };
-  if (int refused = load(0, std::min(kAhead, count), places)) return refused;
-  for (uint64_t at = 0; at < count; at += kBlock) {
-    const uint64_t n = std::min(kBlock, count - at), next = at + kAhead;
-    if (next < count)
-      if (int refused = load(next, std::min(kBlock, count - next), places + kAhead)) return refused;
-    for (uint64_t i = 0; i < n; ++i) {
-      __builtin_prefetch(x + places[i + kAhead]);  // beyond the last element: a place taken before
-      out[at + i] = x[places[i]];
-    }
-    std::memmove(places, places + kBlock, kAhead * sizeof *places);
+  for (uint64_t from = 0; from < kAhead; from += kStep)
+    if (int refused = ask(from)) return refused;
+  for (uint64_t at = 0; at < count; at += kStep) {
+    if (int refused = ask(at + kAhead)) return refused;
+    const uint64_t n = std::min(kStep, count - at);
+    const uint64_t* places = ring + at % kRing;
+    for (uint64_t i = 0; i < n; ++i) out[at + i] = x[places[i]];
   }
   return CADRE_OK;
 }

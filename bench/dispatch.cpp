@@ -13,7 +13,7 @@
 namespace cadre::bench {
 namespace {
 
-Outcome spend_chunk(void* context, int, std::uint32_t, std::uint64_t, bool) {
+Outcome spend_chunk(void* context, int, std::uint32_t, std::uint64_t, const Death*) {
   volatile std::uint64_t sink = spend(*static_cast<const volatile std::uint64_t*>(context));
   (void)sink;
   return Outcome::done;

@@ -9,6 +9,7 @@
 
 #include <cadre/engine/chunk_runner.hpp>
 #include <cadre/engine/options.hpp>
+#include <cadre/engine/poison.hpp>
 #include <cadre/engine/work.hpp>
 #include <cadre/pool/pool.hpp>
 
@@ -37,7 +38,9 @@ struct HandsPlan {
   std::atomic<const void*>* truncated = nullptr;
   int workers = 1;
   bool pin = true;
-  int retries = 2;
+  std::uint64_t timeout_ns = 0;
+  std::uint64_t max_chunks = 0, max_memory = 0;  // of one worker process, then it is replaced; 0: any
+  SlotTrouble* troubles = nullptr;
 };
 std::unique_ptr<Hands> make_serial(const HandsPlan&);
 std::unique_ptr<Hands> make_threads(const HandsPlan&);

@@ -1,6 +1,8 @@
 #include <cadre/engine/chunk_runner.hpp>
 
+#include <cxxabi.h>
 #include <sys/mman.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <cstring>
@@ -8,6 +10,7 @@
 #include <new>
 
 #include <cadre/engine/digest.hpp>
+#include <cadre/engine/operation.hpp>
 #include <cadre/engine/segment.hpp>
 #include <cadre/pool/board.hpp>
 
@@ -33,6 +36,21 @@ ChunkRunner::ChunkRunner(const Work& work, std::vector<std::string> plugins, boo
     : work_(work), plugin_files_(std::move(plugins)), own_process_(own_process), plugins_(plugin_files_.size()) {}
 
 namespace {
+
+constexpr int kThrown = -0x7fffffff;  // in the place of a kernel's outcome
+
+std::uint64_t hash_of(const std::byte* at, std::uint64_t bytes, std::uint64_t seed) { return XXH3_64bits_withSeed(at, bytes, seed); }
+
+void fill_values(cadre_dtype type, double value, std::byte* at, std::uint64_t count) {
+  with_operation(CADRE_ADD, type, [&]<cadre_op, class T>() {
+    T filling = 0;
+    if constexpr (std::is_floating_point_v<T>)
+      filling = static_cast<T>(value);
+    else if (value >= static_cast<double>(std::numeric_limits<T>::lowest()) && value < -2.0 * static_cast<double>(std::numeric_limits<std::make_signed_t<T>>::lowest()))
+      filling = static_cast<T>(value);
+    std::fill_n(reinterpret_cast<T*>(at), count, filling);
+  });
+}
 
 /** The tensors of a kernel call, with the shapes that DLPack wants by pointer. */
 struct Tensors {
@@ -106,7 +124,10 @@ bool ChunkRunner::prepare(std::uint32_t slot, std::uint32_t epoch, std::uint64_t
   if (code_.plugin >= 0) {
     auto& plugin = plugins_.at(static_cast<std::size_t>(code_.plugin));
     try {
-      if (!plugin) plugin = std::make_unique<Plugin>(plugin_files_.at(static_cast<std::size_t>(code_.plugin)));
+      if (!plugin) {
+        plugin = std::make_unique<Plugin>(plugin_files_.at(static_cast<std::size_t>(code_.plugin)));
+        if (own_process_) note_libraries();
+      }
     } catch (const std::exception& e) {
       complain(place, epoch, chunk, ComplaintKind::engine, 0, e.what());
       return false;
@@ -126,15 +147,15 @@ bool ChunkRunner::prepare(std::uint32_t slot, std::uint32_t epoch, std::uint64_t
   return true;
 }
 
-Outcome ChunkRunner::run(std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunk, bool resumed) noexcept {
+Outcome ChunkRunner::run(std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) noexcept {
   SlotPlace place;
   place.slot = slot;
   place.line = protocol(reinterpret_cast<SlotLine*>(work_.lines)) + slot;
   place.stop = reinterpret_cast<const std::atomic<std::uint32_t>*>(work_.stop);
-  const Record record = resumed ? Record::of(place.line->record.load()) : Record{};
-  if (resumed && work_.n_segments > 0) release_locks(protocol(reinterpret_cast<Segment*>(work_.segments)), work_.n_segments, slot, record);
+  const Record record = predecessor ? Record::of(place.line->record.load()) : Record{};
+  if (predecessor && work_.n_segments > 0) release_locks(protocol(reinterpret_cast<Segment*>(work_.segments)), work_.n_segments, slot, record);
   const auto abandoned = [&] { return place.stop->load() == static_cast<std::uint32_t>(Stop::abandon); };
-  if (resumed && abandoned()) {
+  if (predecessor && abandoned()) {
     if (work_.n_segments > 0) release_locks(protocol(reinterpret_cast<Segment*>(work_.segments)), work_.n_segments, slot, Record{});
     return Outcome::abandoned;
   }
@@ -145,50 +166,178 @@ Outcome ChunkRunner::run(std::uint32_t slot, std::uint32_t epoch, std::uint64_t 
       place.image = reinterpret_cast<std::byte*>(place.header + 1);
     }
     if (work_.partial_bytes > 0) place.partial = window(reinterpret_cast<std::byte*>(reinterpret_cast<const std::uint64_t*>(work_.partials)[slot]));
-    if (resumed && !record.ready) place.line->retries.fetch_add(1, std::memory_order_relaxed);
     switch (work_.kind) {
-      case WorkKind::kernel: return run_kernel(place, epoch, chunk, resumed);
-      case WorkKind::finish: return finish(place, epoch) ? Outcome::done : Outcome::abandoned;
+      case WorkKind::kernel: return run_kernel(place, epoch, chunk, predecessor);
+      case WorkKind::finish: return finish(place, epoch, predecessor) ? Outcome::done : Outcome::abandoned;
       case WorkKind::digest: hash(chunk); return Outcome::done;
       case WorkKind::bulk: move_bulk(chunk); return Outcome::done;
     }
   } catch (const std::exception& e) {
-    complain(place, epoch, chunk, ComplaintKind::exception, 0, e.what());
+    complain(place, epoch, chunk, ComplaintKind::engine, 0, e.what());
   } catch (...) {
-    complain(place, epoch, chunk, ComplaintKind::exception, 0, "an exception that is not a std::exception");
+    complain(place, epoch, chunk, ComplaintKind::engine, 0, "an exception that is not a std::exception");
   }
   return Outcome::abandoned;
 }
 
-Outcome ChunkRunner::run_kernel(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, bool resumed) {
-  const ChunkRange range = range_of(work_, chunk);
-  Record record = resumed ? Record::of(place.line->record.load()) : Record{};
-  if (work_.scatter == ScatterMode::none && !work_.copies) {
-    // Outputs and accumulator are this chunk's own memory: written again, they are the same.
-    std::uint64_t to = range.count;
-    return compute(place, epoch, chunk, 0, to) ? Outcome::done : Outcome::abandoned;
+Outcome ChunkRunner::run_kernel(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) {
+  Inquiry inquiry(work_, place, epoch, static_cast<std::uint32_t>(chunk));
+  if (!predecessor) place.line->record.store(Record{}.packed(), std::memory_order_relaxed);  // where a backend's last job was given up
+  if (predecessor) {
+    const Record record = Record::of(place.line->record.load());
+    inquiry.resume(*predecessor, record.from);
+    if (!record.ready && !predecessor->of_kernel) place.line->retries.fetch_add(1, std::memory_order_relaxed);
   }
   for (;;) {
-    std::uint64_t to = range.count;
+    if (inquiry.open() && !Record::of(place.line->record.load()).ready && !investigate(place, epoch, chunk, inquiry)) return Outcome::abandoned;
+    bool failed = false;
+    const Outcome outcome = attempt(place, epoch, chunk, inquiry, failed);
+    if (!failed) return outcome;
+  }
+}
+
+// Runs pieces until the chunk may be tried as a whole. False when the job has failed of it.
+bool ChunkRunner::investigate(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, Inquiry& inquiry) {
+  for (;;) {
+    Call call{.chunk = chunk};
+    bool too_many = false;
+    const Inquiry::Step step = inquiry.next(call.from, call.to, too_many);
+    const ChunkRange range = range_of(work_, chunk);
+    char text[sizeof Complaint::text];
+    switch (step) {
+      case Inquiry::Step::whole: return true;
+      case Inquiry::Step::vain:
+        inquiry.describe(text, sizeof text);
+        complain(place, epoch, chunk, ComplaintKind::vain, 0, text);
+        return false;
+      case Inquiry::Step::fatal:
+        inquiry.describe(text, sizeof text);
+        complain(place, epoch, chunk, too_many ? ComplaintKind::too_many : ComplaintKind::poison, range.first + call.from, text);
+        return false;
+      case Inquiry::Step::piece: break;
+    }
+    // A piece is run for how it ends: its partial and accumulator are rubbish, its outputs are written again by the whole.
+    if (work_.accumulators) call.accumulator = run_accumulator_.of(work_.plan.accumulator_bytes);
+    call.allowed_ns = inquiry.allowed();
+    const std::uint64_t from = call.from, to = call.to;
+    Computed computed = Computed::well;
+    while (call.from < to && computed == Computed::well) {
+      call.to = to;
+      computed = compute(place, epoch, call);
+      call.from = call.to;
+    }
+    if (computed == Computed::refused) return false;
+    if (computed == Computed::failed)
+      inquiry.failed(failure_, from, to);
+    else
+      inquiry.passed();
+    if (place.stop->load() == static_cast<std::uint32_t>(Stop::abandon)) return false;
+  }
+}
+
+// Speaks the chunk's sentences from where the record is. `failed`: the kernel did, and the inquiry knows.
+Outcome ChunkRunner::attempt(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, Inquiry& inquiry, bool& failed) {
+  const ChunkRange range = range_of(work_, chunk);
+  if (work_.scatter == ScatterMode::none) {
+    // Accumulator, and outputs or partial, are this chunk's own memory: written again, they are the same.
+    if (!work_.copies || !Record::of(place.line->record.load()).ready) {
+      const Computed computed = whole_chunk(place, epoch, chunk, inquiry);
+      failed = computed == Computed::failed;
+      if (computed != Computed::well) return Outcome::abandoned;
+      if (work_.copies) store_record(*place.line, {.ready = true});  // step 3
+    }
+    if (work_.copies) copy_outputs(place, range.first, 0, range.count);
+    return Outcome::done;
+  }
+  const std::vector<std::uint64_t>& skipped = inquiry.skipped();
+  const auto is_skipped = [&](std::uint64_t element) { return std::binary_search(skipped.begin(), skipped.end(), element); };
+  Record record = Record::of(place.line->record.load());
+  for (;;) {
     if (!record.ready) {
-      if (!compute(place, epoch, chunk, record.from, to)) return Outcome::abandoned;
+      // A part reaches to the next skipped element, or is that element alone.
+      std::uint64_t to = record.from < range.count && is_skipped(record.from) ? record.from + 1 : range.count;
+      if (const auto next = std::upper_bound(skipped.begin(), skipped.end(), record.from); to == range.count && next != skipped.end()) to = *next;
+      place.header->pages = 0;
+      if (is_skipped(record.from)) {
+        if (work_.scatter == ScatterMode::dense) clear_dense(work_, place.partial);
+        fill_skipped(place, chunk, record.from);
+      } else {
+        Call call{.chunk = chunk, .from = record.from, .to = to, .allowed_ns = inquiry.allowed()};
+        if (inquiry.open()) inquiry.suspect(call.from, call.to);
+        const Computed computed = compute(place, epoch, call);
+        if (computed == Computed::failed) {
+          inquiry.failed(failure_, call.from, to);
+          failed = true;
+        }
+        if (computed != Computed::well || !verified(place, epoch, call)) return Outcome::abandoned;
+        to = call.to;
+      }
       place.header->to = to;
       record = {.ready = true, .from = record.from};
       store_record(*place.line, record);  // step 3
     }
-    to = std::clamp<std::uint64_t>(place.header->to, record.from, range.count);
+    const std::uint64_t to = std::clamp<std::uint64_t>(place.header->to, record.from, range.count);
     const bool last = to == range.count;
-    if (work_.copies) copy_outputs(place, range.first + record.from, to - record.from);
-    if (work_.scatter != ScatterMode::none && !apply_partial(work_, place, record, static_cast<std::uint32_t>(chunk), last)) return Outcome::abandoned;
+    if (work_.copies) copy_outputs(place, range.first, record.from, to);
+    if (!apply_partial(work_, place, record, static_cast<std::uint32_t>(chunk), last)) return Outcome::abandoned;
     if (last) return Outcome::done;
     record = {.ready = false, .from = static_cast<std::uint32_t>(to)};
     store_record(*place.line, record);  // on with the next part
   }
 }
 
-// Step 2: the kernel, over elements [from, to) of the chunk. `to` comes back lower when the partial's room was used up.
-bool ChunkRunner::compute(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, std::uint64_t from, std::uint64_t& to) {
+// Step 2 where nothing is to be combined under locks: one call, or one for each run between skipped elements, folded in order.
+ChunkRunner::Computed ChunkRunner::whole_chunk(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, Inquiry& inquiry) {
   const ChunkRange range = range_of(work_, chunk);
+  std::byte* const accumulator = work_.accumulators ? accumulator_.of(work_.plan.accumulator_bytes) : nullptr;
+  bool first = true;
+  const auto run = [&](std::uint64_t from, std::uint64_t to) {
+    Call call{.chunk = chunk, .from = from, .to = to, .allowed_ns = inquiry.allowed()};
+    if (accumulator) call.accumulator = first ? accumulator : run_accumulator_.of(work_.plan.accumulator_bytes);
+    if (inquiry.open()) inquiry.suspect(from, to);
+    const Computed computed = compute(place, epoch, call);
+    if (computed == Computed::failed) inquiry.failed(failure_, from, to);
+    if (computed != Computed::well) return computed;
+    if (!verified(place, epoch, call)) return Computed::refused;
+    if (accumulator && !first) {
+      place.line->enter_kernel(work_.allowed_ns);
+      code_.combine(&work_.plan, accumulator, call.accumulator);
+      place.line->leave_kernel();
+    }
+    first = false;
+    return Computed::well;
+  };
+  std::uint64_t from = 0;
+  for (const std::uint64_t element : inquiry.skipped()) {
+    if (from < element)
+      if (const Computed computed = run(from, element); computed != Computed::well) return computed;
+    fill_skipped(place, chunk, element);
+    from = element + 1;
+  }
+  if (from < range.count || range.count == 0)
+    if (const Computed computed = run(from, range.count); computed != Computed::well) return computed;
+  if (accumulator && first) code_.identity(&work_.plan, accumulator);
+  if (accumulator)
+    std::memcpy(protocol(reinterpret_cast<std::byte*>(work_.accumulators)) + chunk * work_.accumulator_stride, accumulator, work_.plan.accumulator_bytes);
+  return Computed::well;
+}
+
+// Map outputs of a skipped element get what the kernel declares.
+void ChunkRunner::fill_skipped(const SlotPlace& place, std::uint64_t chunk, std::uint64_t element) const {
+  const std::uint64_t row = range_of(work_, chunk).first + element;
+  std::byte* copy = place.partial + work_.copies_at;
+  for (std::uint32_t o = 0; o < work_.n_outputs; ++o) {
+    const WorkOutput& out = work_.outputs[o];
+    if (!out.map || !out.address) continue;
+    std::byte* const at = work_.copies ? copy + element * out.row_bytes : window(reinterpret_cast<std::byte*>(out.address)) + row * out.row_bytes;
+    copy += (work_.chunk_elements * out.row_bytes + 63) / 64 * 64;
+    fill_values(out.shape.dtype, out.fill, at, out.row_bytes / size_of(out.shape.dtype));
+  }
+}
+
+// Step 2: the kernel. `call.to` comes back lower when the partial's room was used up.
+ChunkRunner::Computed ChunkRunner::compute(const SlotPlace& place, std::uint32_t epoch, Call& call) {
+  const ChunkRange range = range_of(work_, call.chunk);
   Tensors inputs, outputs;
   cadre_chunk c{};
   c.size = sizeof c;
@@ -198,8 +347,7 @@ bool ChunkRunner::compute(const SlotPlace& place, std::uint32_t epoch, std::uint
   c.outputs = outputs.tensor.data();
   c.state = code_.state;
   c.flags = work_.stream ? CADRE_STREAM : 0;
-  std::byte* const accumulator = work_.accumulators ? accumulator_.of(work_.plan.accumulator_bytes) : nullptr;
-  c.accumulator = accumulator;
+  c.accumulator = call.accumulator;
   c.scratch = work_.plan.scratch_bytes ? scratch_.of(work_.plan.scratch_bytes) : nullptr;
 
   cadre_scatter scatter{};
@@ -229,8 +377,8 @@ bool ChunkRunner::compute(const SlotPlace& place, std::uint32_t epoch, std::uint
   }
 
   for (;;) {
-    c.first = range.first + from;
-    c.count = to - from;
+    c.first = range.first + call.from;
+    c.count = call.to - call.from;
     for (std::uint32_t i = 0; i < work_.n_inputs; ++i) {
       const WorkInput& in = work_.inputs[i];
       auto* data = reinterpret_cast<std::byte*>(in.address);
@@ -239,12 +387,12 @@ bool ChunkRunner::compute(const SlotPlace& place, std::uint32_t epoch, std::uint
       else
         inputs.set(i, data + c.first * in.row_bytes, in.shape, static_cast<std::int64_t>(c.count));
     }
-    std::byte* copy = place.partial;
+    std::byte* copy = place.partial + work_.copies_at;
     for (std::uint32_t o = 0; o < work_.n_outputs; ++o) {
       const WorkOutput& out = work_.outputs[o];
       std::byte* data = nullptr;
       if (out.map && out.address) {
-        data = work_.copies ? copy : window(reinterpret_cast<std::byte*>(out.address)) + c.first * out.row_bytes;
+        data = work_.copies ? copy + call.from * out.row_bytes : window(reinterpret_cast<std::byte*>(out.address)) + c.first * out.row_bytes;
         copy += (work_.chunk_elements * out.row_bytes + 63) / 64 * 64;
       }
       outputs.set(o, data, out.shape, out.map ? static_cast<std::int64_t>(c.count) : -1);
@@ -254,39 +402,99 @@ bool ChunkRunner::compute(const SlotPlace& place, std::uint32_t epoch, std::uint
     taker.pages = 0;
     taker.bad_index = false;
 
-    place.line->phase.store(static_cast<std::uint32_t>(Phase::kernel), std::memory_order_relaxed);
-    if (accumulator) code_.identity(&work_.plan, accumulator);
-    int outcome = code_.run(&c);
-    if (outcome == CADRE_OK && c.scatter) outcome = ListTaker::flush(&scatter);
-    place.line->phase.store(static_cast<std::uint32_t>(Phase::combining), std::memory_order_relaxed);
-
+    const int outcome = call_kernel(place, c, call);
+    if (outcome == CADRE_OK) break;
     if (outcome == CADRE_FULL && c.scatter && c.count > 1) {
-      to = from + (c.count + 1) / 2;
+      call.to = call.from + (c.count + 1) / 2;
       continue;
     }
-    if (outcome != CADRE_OK) {
-      c.message[sizeof c.message - 1] = 0;
-      const char* text = c.message[0] ? c.message : taker.bad_index ? "an index to be added to is out of range" : "the kernel reports a failure without a message";
-      if (outcome == CADRE_FULL && !c.scatter) text = "the kernel says that a list is full, but has none";
-      if (outcome == CADRE_FULL && c.scatter) text = "one element adds more entries than the room of a partial holds; give --chunk a higher value";
-      complain(place, epoch, chunk, outcome == CADRE_BAD_DATA && !taker.bad_index ? ComplaintKind::bad_data : ComplaintKind::exception, c.bad_row, text);
-      return false;
+    if (outcome == kThrown) return Computed::failed;
+    c.message[sizeof c.message - 1] = 0;
+    const char* text = c.message[0] ? c.message : taker.bad_index ? "an index to be added to is out of range" : "the kernel reports a failure without a message";
+    if (outcome == CADRE_FULL && !c.scatter) text = "the kernel says that a list is full, but has none";
+    if (outcome == CADRE_FULL && c.scatter) text = "one element adds more entries than the room of a partial holds; give --chunk a higher value";
+    if (outcome == CADRE_BAD_DATA && !taker.bad_index) {
+      complain(place, epoch, call.chunk, ComplaintKind::bad_data, c.bad_row, text);
+      return Computed::refused;
     }
-    break;
+    std::snprintf(failure_, sizeof failure_, "%s", text);
+    return Computed::failed;
   }
-  if (accumulator)
-    std::memcpy(protocol(reinterpret_cast<std::byte*>(work_.accumulators)) + chunk * work_.accumulator_stride, accumulator, work_.plan.accumulator_bytes);
   if (place.header) place.header->pages = taker.pages;
-  return true;
+  return Computed::well;
 }
 
-void ChunkRunner::copy_outputs(const SlotPlace& place, std::uint64_t first, std::uint64_t count) const {
-  const std::byte* from = place.partial;
+// In here, and in finish(), runs code that is not ours: it may end the process, throw, never return, or leave the floating-point mode changed.
+int ChunkRunner::call_kernel(const SlotPlace& place, cadre_chunk& c, const Call& call) {
+  int outcome;
+  place.line->enter_kernel(call.allowed_ns);
+  try {
+    if (call.accumulator) code_.identity(&work_.plan, call.accumulator);
+    outcome = code_.run(&c);
+    if (outcome == CADRE_OK && c.scatter) outcome = ListTaker::flush(c.scatter);
+  } catch (const std::exception& e) {
+    std::snprintf(failure_, sizeof failure_, "%s", e.what());
+    outcome = kThrown;
+  } catch (abi::__forced_unwind&) {  // of a thread that is cancelled: may not be stopped
+    throw;
+  } catch (...) {
+    std::snprintf(failure_, sizeof failure_, "an exception that is not a std::exception");
+    outcome = kThrown;
+  }
+  place.line->leave_kernel();
+  mode_.put_back();
+  return outcome;
+}
+
+// --verify-fraction: the same call again must give the same bytes. Chunks are chosen by their number, so that every run chooses the same.
+bool ChunkRunner::verified(const SlotPlace& place, std::uint32_t epoch, const Call& call) {
+  if (work_.verify == 0 || static_cast<std::uint32_t>(call.chunk * 0x9e3779b97f4a7c15u >> 32) > work_.verify) return true;
+  const std::uint64_t first = hash_of_output(place, call);
+  Call again = call;
+  if (const Computed computed = compute(place, epoch, again); computed == Computed::refused) return false;
+  else if (computed == Computed::well && again.to == call.to && hash_of_output(place, again) == first) return true;
+  complain(place, epoch, call.chunk, ComplaintKind::impure, 0, "");
+  return false;
+}
+
+std::uint64_t ChunkRunner::hash_of_output(const SlotPlace& place, const Call& call) const {
+  std::uint64_t hash = 0;
+  const auto add = [&](const std::byte* at, std::uint64_t bytes) { hash = hash_of(at, bytes, hash); };
+  const ChunkRange range = range_of(work_, call.chunk);
+  const std::byte* copy = place.partial + work_.copies_at;
   for (std::uint32_t o = 0; o < work_.n_outputs; ++o) {
     const WorkOutput& out = work_.outputs[o];
     if (!out.map || !out.address) continue;
-    std::memcpy(window(reinterpret_cast<std::byte*>(out.address)) + first * out.row_bytes, from, count * out.row_bytes);
-    from += (work_.chunk_elements * out.row_bytes + 63) / 64 * 64;
+    add(work_.copies ? copy + call.from * out.row_bytes : window(reinterpret_cast<const std::byte*>(out.address)) + (range.first + call.from) * out.row_bytes, (call.to - call.from) * out.row_bytes);
+    copy += (work_.chunk_elements * out.row_bytes + 63) / 64 * 64;
+  }
+  if (call.accumulator) add(call.accumulator, work_.plan.accumulator_bytes);
+  const std::byte* column = place.partial;
+  for (std::uint32_t k = 0; work_.scatter == ScatterMode::dense && k < work_.n_columns; ++k) {
+    add(column, rows_padded(work_) * size_of(work_.columns[k].dtype));
+    column += rows_padded(work_) * size_of(work_.columns[k].dtype);
+  }
+  // A page's entries, not the room behind them.
+  for (std::uint64_t page = 0; work_.scatter == ScatterMode::sparse && page < place.header->pages; ++page) {
+    const std::uint64_t size = value_bytes(work_);
+    const PageLayout layout(work_.n_segments, size);
+    const std::byte* at = place.partial + list_bytes(size) + page * layout.bytes;
+    const std::uint64_t entries = std::min<std::uint64_t>(reinterpret_cast<const std::uint32_t*>(at)[work_.n_segments], kPageEntries);
+    add(at, (work_.n_segments + 1) * sizeof(std::uint32_t));
+    add(at + layout.lows, entries * 2);
+    add(at + layout.values, entries * size);
+  }
+  return hash;
+}
+
+// Elements [from, to) of the chunk that begins at row `first`.
+void ChunkRunner::copy_outputs(const SlotPlace& place, std::uint64_t first, std::uint64_t from, std::uint64_t to) const {
+  const std::byte* copy = place.partial + work_.copies_at;
+  for (std::uint32_t o = 0; o < work_.n_outputs; ++o) {
+    const WorkOutput& out = work_.outputs[o];
+    if (!out.map || !out.address) continue;
+    std::memcpy(window(reinterpret_cast<std::byte*>(out.address)) + (first + from) * out.row_bytes, copy + from * out.row_bytes, (to - from) * out.row_bytes);
+    copy += (work_.chunk_elements * out.row_bytes + 63) / 64 * 64;
   }
 }
 
@@ -314,8 +522,18 @@ void ChunkRunner::fold(std::byte* accumulator) {
 }
 
 // Reads what was combined, writes only the outputs of finish and its own buffers: may be run again.
-bool ChunkRunner::finish(const SlotPlace& place, std::uint32_t epoch) {
-  place.line->phase.store(static_cast<std::uint32_t>(Phase::kernel), std::memory_order_relaxed);
+bool ChunkRunner::finish(const SlotPlace& place, std::uint32_t epoch, const Death* predecessor) {
+  if (predecessor && predecessor->of_kernel) {
+    Inquiry inquiry(work_, place, epoch, 0);
+    inquiry.resume(*predecessor, 0);
+    if (inquiry.exhausted()) {
+      char text[sizeof Complaint::text];
+      inquiry.describe(text, sizeof text);
+      complain(place, epoch, 0, ComplaintKind::finish, 0, text);
+      return false;
+    }
+  }
+  place.line->enter_kernel(work_.allowed_ns);
   std::byte* accumulator = nullptr;
   if (work_.accumulators) {
     accumulator = accumulator_.of(work_.plan.accumulator_bytes);
@@ -341,12 +559,13 @@ bool ChunkRunner::finish(const SlotPlace& place, std::uint32_t epoch) {
     f.state = code_.state;
     if (code_.finish(&f) != CADRE_OK) {
       f.message[sizeof f.message - 1] = 0;
-      complain(place, epoch, 0, ComplaintKind::exception, 0, f.message[0] ? f.message : "the kernel's finish reports a failure without a message");
+      complain(place, epoch, 0, ComplaintKind::finish, 0, f.message[0] ? f.message : "the kernel's finish reports a failure without a message");
       return false;
     }
   }
   if (accumulator && work_.previous) std::memcpy(protocol(reinterpret_cast<std::byte*>(work_.previous)), accumulator, work_.plan.accumulator_bytes);
-  place.line->phase.store(static_cast<std::uint32_t>(Phase::combining), std::memory_order_relaxed);
+  place.line->leave_kernel();
+  mode_.put_back();
   return true;
 }
 

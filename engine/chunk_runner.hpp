@@ -7,6 +7,8 @@
 #include <vector>
 
 #include <cadre/engine/combine.hpp>
+#include <cadre/engine/crash.hpp>
+#include <cadre/engine/inquiry.hpp>
 #include <cadre/engine/work.hpp>
 #include <cadre/kernels/plugin.hpp>
 #include <cadre/pool/task.hpp>
@@ -34,17 +36,32 @@ class ChunkRunner {
       maps what a pass needs. */
   ChunkRunner(const Work& work, std::vector<std::string> plugins, bool own_process);
 
-  Outcome run(std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunk, bool resumed) noexcept;
+  /** `predecessor`: of the process that claimed the chunk and died; null: this one did. */
+  Outcome run(std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) noexcept;
 
  private:
   bool prepare(std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunk);
-  Outcome run_kernel(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, bool resumed);
-  bool compute(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, std::uint64_t from, std::uint64_t& to);
-  bool finish(const SlotPlace& place, std::uint32_t epoch);
+  /** A call of the kernel on elements [from, to) of a chunk. */
+  struct Call {
+    std::uint64_t chunk, from, to;
+    std::byte* accumulator = nullptr;   // identity() is applied to it first; null: none, or nobody wants it
+    std::uint64_t allowed_ns = 0;
+  };
+  enum class Computed { well, failed, refused };
+  Outcome run_kernel(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor);
+  Outcome attempt(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, Inquiry& inquiry, bool& failed);
+  Computed whole_chunk(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, Inquiry& inquiry);
+  bool investigate(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, Inquiry& inquiry);
+  Computed compute(const SlotPlace& place, std::uint32_t epoch, Call& call);
+  int call_kernel(const SlotPlace& place, cadre_chunk& c, const Call& call);
+  bool verified(const SlotPlace& place, std::uint32_t epoch, const Call& call);
+  std::uint64_t hash_of_output(const SlotPlace& place, const Call& call) const;
+  void fill_skipped(const SlotPlace& place, std::uint64_t chunk, std::uint64_t element) const;
+  bool finish(const SlotPlace& place, std::uint32_t epoch, const Death* predecessor);
   void fold(std::byte* accumulator);
   void hash(std::uint64_t chunk);
   void move_bulk(std::uint64_t block) const;
-  void copy_outputs(const SlotPlace& place, std::uint64_t first, std::uint64_t count) const;
+  void copy_outputs(const SlotPlace& place, std::uint64_t first, std::uint64_t from, std::uint64_t to) const;
   void complain(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, ComplaintKind kind, std::uint64_t row, const char* text);
 
   const Work& work_;
@@ -53,7 +70,9 @@ class ChunkRunner {
   std::vector<std::unique_ptr<Plugin>> plugins_;
   std::uint32_t prepared_ = 0;    // epoch
   Code code_;                     // resolved for this process
-  PrivateBuffer accumulator_, scratch_, list_, stack_;
+  PrivateBuffer accumulator_, run_accumulator_, scratch_, list_, stack_;
+  const FloatingPointMode mode_;  // of the process or thread that made this: what kernels find
+  char failure_[256] = {};        // of the last call that failed and returned
 };
 
 /** Elements of a chunk: [first, first + count). */

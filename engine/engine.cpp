@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <mutex>
 
 #include <cadre/engine/executor.hpp>
@@ -20,6 +21,15 @@ Options resolved(Options o) {
   if (o.workers == 0) o.workers = usable_cpu_count();
   if (o.workers < 1 || o.workers > kMaxWorkers) throw Error("workers must be 1 to " + std::to_string(kMaxWorkers) + ", not " + std::to_string(o.workers));
   if (o.retries < 0 || o.retries > 1000) throw Error("retries must be 0 to 1000, not " + std::to_string(o.retries));
+  const auto in_processes = [&](bool asked, const char* flag) {
+    if (asked && o.backend != Backend::processes) throw Error(std::string("--") + flag + " needs --backend processes: " + name_of(o.backend) + " can neither end nor replace a kernel that runs");
+  };
+  in_processes(o.timeout != 0, "timeout");
+  in_processes(o.max_chunks_per_worker != 0, "max-chunks-per-worker");
+  in_processes(o.max_memory_per_worker != 0, "max-memory-per-worker");
+  if (!(o.timeout >= 0 && o.timeout <= 1e9)) throw Error("timeout must be 0 (none) to 1e9 seconds");
+  if (o.max_skipped > kMostSkipped) throw Error("max_skipped must be 0 to " + std::to_string(kMostSkipped) + ", not " + std::to_string(o.max_skipped));
+  if (!(o.verify_fraction >= 0 && o.verify_fraction <= 1)) throw Error("verify_fraction must be 0 to 1");
   if (o.backend == Backend::serial) o.workers = 1;
   if (o.backend == Backend::processes && o.start != StartMethod::fork) throw Error(std::string("--start ") + name_of(o.start) + " is not built yet; use fork");
   o.isa = resolve_isa(o.isa);
@@ -31,8 +41,14 @@ HandsPlan hands_plan(const Options& o) {
   plan.plugins = o.plugins;
   plan.workers = o.workers;
   plan.pin = o.pin;
-  plan.retries = o.retries;
+  plan.timeout_ns = static_cast<std::uint64_t>(o.timeout * 1e9);
+  plan.max_chunks = o.max_chunks_per_worker;
+  plan.max_memory = o.max_memory_per_worker;
   return plan;
+}
+
+FaultLimits fault_limits(const Options& o) {
+  return {.retries = o.retries, .skip = o.on_poison == OnPoison::skip, .max_skipped = o.max_skipped, .strict = o.strict, .verify_fraction = o.verify_fraction};
 }
 
 }  // namespace
@@ -46,7 +62,7 @@ struct Engine::Impl {
   Executor executor;
   std::mutex one_job;
 
-  explicit Impl(const Options& o) : options(resolved(o)), table(options), executor(options.backend, hands_plan(options)) {}
+  explicit Impl(const Options& o) : options(resolved(o)), table(options), executor(options.backend, hands_plan(options), fault_limits(options)) {}
 };
 
 Engine::Engine(Options options) {
@@ -74,8 +90,10 @@ Faults Engine::faults() const {
   if (Pool* pool = impl_->executor.pool()) {
     const PoolCounts counts = pool->counts();
     faults.crashes = counts.crashes;
-    faults.retries = counts.retries;
+    faults.timeouts = counts.timeouts;
   }
+  faults.retries = impl_->executor.retries();
+  faults.poison = impl_->executor.poison();
   return faults;
 }
 
@@ -88,6 +106,7 @@ Report Engine::run(const Job& job) {
   report.start = impl_->options.start;
   report.workers = impl_->options.workers;
   report.isa = impl_->options.isa;
+  impl_->executor.begin_job();
   const Faults before = faults();
   try {
     run.run(report);
@@ -102,7 +121,14 @@ Report Engine::run(const Job& job) {
   if (!report.error.empty()) report.outputs.clear();  // files get their names when all steps are done
   const Faults after = faults();
   report.faults.crashes = after.crashes - before.crashes;
+  report.faults.timeouts = after.timeouts - before.timeouts;
   report.faults.retries = after.retries - before.retries;
+  report.faults.poison = after.poison;
+  if (report.error.empty() && !after.poison.empty()) {
+    const std::size_t n = after.poison.size();
+    report.error = std::to_string(n) + (n == 1 ? " element was skipped: " : " elements were skipped, the first: ") + sentence_of(after.poison.front());
+    report.exit_code = 3;
+  }
   return report;
 }
 
@@ -133,7 +159,7 @@ std::vector<std::byte> Engine::run_lambda(const detail::Lambda& lambda, std::vec
   }
   for (const AnyArray& a : outputs) {
     pass.plan.outputs[pass.outputs.size()] = shape_of(a);
-    pass.outputs.push_back({.kind = CADRE_OUT_MAP, .array = AnyArray(a.storage, a.data, a.type, {static_cast<std::int64_t>(a.elements())}, true)});
+    pass.outputs.push_back({.kind = CADRE_OUT_MAP, .fill = std::numeric_limits<double>::quiet_NaN(), .array = AnyArray(a.storage, a.data, a.type, {static_cast<std::int64_t>(a.elements())}, true)});
   }
   if (column) {
     pass.plan.scatter.rows = lambda.rows;
@@ -143,6 +169,7 @@ std::vector<std::byte> Engine::run_lambda(const detail::Lambda& lambda, std::vec
   }
   // A fold's combine() gets the plan alone: there it finds the captures too.
   if (lambda.accumulator_bytes > 0) pass.plan.previous = impl_->executor.capture_address();
+  impl_->executor.begin_job();
   try {
     impl_->executor.run(pass);
   } catch (const Interrupted& stopped) {

@@ -92,7 +92,7 @@ class Engine {
     pid_t zygote = 0, standby = 0;
   };
   Pids pids() const;
-  /** Deaths of workers that held a chunk, and chunks that were run again for it, since the engine was made. */
+  /** Deaths of workers that held a chunk, those by a deadline among them, and chunks that were run again, since the engine was made; poison: of the last job. */
   Faults faults() const;
 
  private:

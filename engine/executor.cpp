@@ -3,7 +3,10 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -11,8 +14,10 @@
 #include <cadre/engine/digest.hpp>
 #include <cadre/engine/engine.hpp>
 #include <cadre/engine/kernel_table.hpp>
+#include <cadre/engine/operation.hpp>
 #include <cadre/engine/partial.hpp>
 #include <cadre/engine/plan.hpp>
+#include <cadre/engine/stack.hpp>
 #include <cadre/shm/arena.hpp>
 #include <cadre/shm/memory.hpp>
 
@@ -41,7 +46,45 @@ void publish(const Work& draft, Work& work) {
   }
 }
 
+std::string real_text(auto value) {
+  const std::string text = fmt::format("{}", value);
+  return text.find_first_of(".e") == std::string::npos ? text + ".0" : text;
+}
+
+// The element as JSON: a number, or a row of up to 16 of them.
+std::string value_text(const AnyArray& array, std::uint64_t row) {
+  std::uint64_t width = 1;
+  for (std::size_t d = 1; d < array.shape.size(); ++d) width *= static_cast<std::uint64_t>(array.shape[d]);
+  if (width > 16 || array.shape.empty() || row >= static_cast<std::uint64_t>(array.shape[0])) return "";
+  std::string text;
+  with_operation(CADRE_ADD, to_cadre(array.type), [&]<cadre_op, class T>() {
+    const T* values = reinterpret_cast<const T*>(array.data) + row * width;
+    for (std::uint64_t i = 0; i < width; ++i) {
+      text += i ? ", " : "";
+      if constexpr (std::is_floating_point_v<T>)
+        text += std::isfinite(values[i]) ? real_text(values[i]) : std::string("null");
+      else
+        text += std::to_string(values[i]);
+    }
+  });
+  return array.shape.size() > 1 ? "[" + text + "]" : text;
+}
+
 }  // namespace
+
+std::string sentence_of(const Poison& p) {
+  std::string text = "element " + std::to_string(p.index) + (p.value.empty() ? "" : " (value " + p.value + ")") + ": ";
+  const bool killed = p.signal == "SIGKILL" && !p.what.empty();
+  if (killed)
+    text += p.what;
+  else if (!p.signal.empty())
+    text += p.signal + (p.stack.empty() ? "" : " in " + p.stack.front()) + (p.what.empty() ? "" : ": " + p.what);
+  else if (p.exit >= 0)
+    text += "the kernel left with exit code " + std::to_string(p.exit);
+  else
+    text += p.what;
+  return text + ", " + std::to_string(p.attempts) + (p.attempts == 1 ? " time" : " times") + " out of " + std::to_string(p.attempts);
+}
 
 void request_stop(int signal) noexcept { requested_signal.store(signal); }
 int stop_requested() noexcept { return requested_signal.load(); }
@@ -49,13 +92,18 @@ int stop_requested() noexcept { return requested_signal.load(); }
 struct Executor::Shared {
   Work work;
   std::atomic<const void*> truncated;
-  Complaint complaints[];
+  Complaint complaints[];                // [slots]
 };
 
-Executor::Executor(Backend backend, const HandsPlan& plan) : plan_(plan), in_caller_(backend != Backend::processes) {
+Executor::Executor(Backend backend, const HandsPlan& plan, const FaultLimits& limits) : plan_(plan), limits_(limits), in_caller_(backend != Backend::processes) {
   Arena& arena = Arena::instance();
-  shared_ = new (arena.reserve(sizeof(Shared) + static_cast<std::size_t>(plan.workers) * sizeof(Complaint))) Shared{};
+  const auto slots = static_cast<std::size_t>(plan.workers);
+  shared_ = new (arena.reserve(sizeof(Shared) + slots * sizeof(Complaint))) Shared{};
+  troubles_ = reinterpret_cast<SlotTrouble*>(arena.reserve(slots * sizeof(SlotTrouble)));  // fresh memory is zero: no search
+  most_poison_ = static_cast<std::uint32_t>(limits.max_skipped + slots);
+  poison_ = reinterpret_cast<PoisonList*>(arena.reserve(sizeof(PoisonList) + most_poison_ * sizeof(PoisonEntry)));
   plan_.work = &shared_->work;
+  plan_.troubles = troubles_;
   plan_.truncated = &shared_->truncated;
   switch (backend) {
     case Backend::serial: hands_ = make_serial(plan_); break;
@@ -66,7 +114,7 @@ Executor::Executor(Backend backend, const HandsPlan& plan) : plan_(plan), in_cal
 
 Executor::~Executor() {
   hands_.reset();
-  Arena::instance().release(reinterpret_cast<std::byte*>(shared_));
+  for (void* memory : {static_cast<void*>(shared_), static_cast<void*>(troubles_), static_cast<void*>(poison_)}) Arena::instance().release(static_cast<std::byte*>(memory));
 }
 
 const void* Executor::capture_address() const { return shared_->work.code.capture; }
@@ -116,6 +164,14 @@ void Executor::describe(Pass& pass) {
   w.lines = address_of(hands_->lines());
   w.complaints = address_of(shared_->complaints);
   w.stop = address_of(hands_->stop());
+  w.troubles = address_of(troubles_);
+  w.poison = address_of(poison_);
+  w.most_poison = most_poison_;
+  w.retries = static_cast<std::uint32_t>(limits_.retries);
+  w.skip = limits_.skip;
+  w.max_skipped = static_cast<std::uint32_t>(limits_.max_skipped);
+  w.allowed_ns = plan_.timeout_ns;
+  w.verify = static_cast<std::uint32_t>(limits_.verify_fraction * 4294967295.0);
   mapped_.clear();
   columns_.clear();
 
@@ -132,13 +188,14 @@ void Executor::describe(Pass& pass) {
   for (std::size_t o = 0; o < pass.outputs.size(); ++o) {
     const PassOutput& given = pass.outputs[o];
     WorkOutput& out = w.outputs[o];
-    out = {.shape = pass.plan.outputs[o], .map = given.kind == CADRE_OUT_MAP};
+    out = {.shape = pass.plan.outputs[o], .map = given.kind == CADRE_OUT_MAP, .fill = given.fill};
     if (given.kind == CADRE_OUT_COLUMN || !given.array.storage) continue;
     out.address = address_of(given.array.data);
     if (!out.map) continue;
     out.row_bytes = size_of(given.array.type);
     for (std::size_t d = 1; d < given.array.shape.size(); ++d) out.row_bytes *= static_cast<std::uint64_t>(given.array.shape[d]);
     add_mapping(given.array, true);
+    if (limits_.strict) w.copies = 1;
     // An output that is also an input is computed aside and copied: a copy may be repeated, a[i] = f(a[i]) may not.
     for (const PassInput& input : pass.inputs)
       if (input.array.storage == given.array.storage) w.copies = 1;
@@ -190,9 +247,6 @@ void Executor::describe_memory(Pass& pass) {
   for (std::uint32_t o = 0; o < w.n_outputs; ++o)
     if (w.outputs[o].map && w.outputs[o].address) map_bytes += w.outputs[o].row_bytes * w.elements;
   w.stream = !w.copies && map_bytes >= kStreamFrom;
-  if (w.copies)
-    for (std::uint32_t o = 0; o < w.n_outputs; ++o)
-      if (w.outputs[o].map && w.outputs[o].address) partial_bytes += round_up(w.chunk_elements * w.outputs[o].row_bytes, 64);
   if (w.scatter != ScatterMode::none) {
     describe_scatter(pass, row_bytes);
     if (w.scatter == ScatterMode::dense) {
@@ -205,6 +259,9 @@ void Executor::describe_memory(Pass& pass) {
     for (std::uint32_t s = 0; s < w.n_segments; ++s) new (&segments[s]) Segment{};
     w.segments = address_of(segments);
   }
+  w.copies_at = round_up(partial_bytes, 64);
+  for (std::uint32_t o = 0; w.copies && o < w.n_outputs; ++o)
+    if (w.outputs[o].map && w.outputs[o].address) partial_bytes = (partial_bytes == 0 ? w.copies_at : round_up(partial_bytes, 64)) + round_up(w.chunk_elements * w.outputs[o].row_bytes, 64);
   if (partial_bytes > 0) {
     give_partials(partial_bytes);
     w.image_stride = round_up(image_bytes(w), 64);
@@ -226,7 +283,50 @@ void Executor::post(std::uint64_t chunks, const Pass& pass, const std::function<
         throw Error(a.storage->file()->path + " was truncated by another process while it was read", Error::Kind::failed);
     throw Error("a mapped file was truncated by another process while it was read", Error::Kind::failed);
   }
+  collect_poison(epoch, pass);
   if (!result.complete) explain(result, epoch, pass);
+}
+
+void Executor::begin_job() {
+  poison_->taken.store(0);
+  found_.clear();
+}
+
+std::uint64_t Executor::retries() const {
+  std::uint64_t sum = 0;
+  for (int slot = 0; slot < plan_.workers; ++slot) sum += hands_->lines()[slot].retries.load();
+  return sum;
+}
+
+// What the workers have written down of the elements that fail. An element that fails in two passes of a step is told once.
+void Executor::collect_poison(std::uint32_t epoch, const Pass& pass) {
+  const std::uint32_t taken = std::min(poison_->taken.load(), most_poison_);
+  std::vector<Poison> now;
+  for (std::uint32_t i = 0; i < taken; ++i) {
+    const PoisonEntry& e = poison_->entries[i];
+    if (e.epoch.load(std::memory_order_acquire) != epoch) continue;  // partner: Inquiry::condemn
+    Poison p{.index = e.element, .exit = e.signal == 0 ? e.exit : -1, .attempts = static_cast<int>(e.attempts), .peak_rss = e.peak_rss};
+    if (e.signal) p.signal = signal_name(e.signal);
+    if (e.timed_out) p.what = "over its deadline of " + fmt::format("{:g}", static_cast<double>(draft_.allowed_ns) * 1e-9) + " s";
+    if (e.out_of_memory) p.what = "killed by the system for want of memory";
+    if (i < kToldInFull) {
+      Witness told = poison_->told[i];
+      told.what[sizeof told.what - 1] = 0;
+      if (p.what.empty()) p.what = told.what;
+      told.n_frames = std::min(told.n_frames, kMaxFrames);
+      for (Frame& f : told.frames) f.file[sizeof f.file - 1] = 0;
+      p.stack = name_frames({told.frames, told.n_frames});
+    }
+    for (const PassInput& input : pass.inputs)
+      if (!input.whole) {
+        p.value = value_text(input.array, e.element);
+        break;
+      }
+    const bool known = std::any_of(found_.begin(), found_.end(), [&](const Poison& other) { return other.index == p.index; });
+    if (!known) now.push_back(std::move(p));
+  }
+  std::sort(now.begin(), now.end(), [](const Poison& a, const Poison& b) { return a.index < b.index; });
+  found_.insert(found_.end(), now.begin(), now.end());
 }
 
 void Executor::explain(const PoolResult& result, std::uint32_t epoch, const Pass& pass) {
@@ -238,24 +338,32 @@ void Executor::explain(const PoolResult& result, std::uint32_t epoch, const Pass
   }
   if (first) {
     std::string text(first->text);
+    const ChunkRange r = range_of(w, first->chunk);
+    const std::string elements = "elements " + std::to_string(r.first) + " to " + std::to_string(r.first + std::max<std::uint64_t>(r.count, 1) - 1);
     switch (static_cast<ComplaintKind>(first->kind)) {
       case ComplaintKind::bad_data: text = "row " + std::to_string(first->row) + ": " + text; break;
       case ComplaintKind::mapping: text = "a worker can not map " + (first->row < mapped_.size() && mapped_[first->row].storage->file() ? mapped_[first->row].storage->file()->path : std::string("its memory")) + ": " + text; break;
-      case ComplaintKind::exception: {
-        const ChunkRange r = range_of(w, first->chunk);
-        text += " (in elements " + std::to_string(r.first) + " to " + std::to_string(r.first + std::max<std::uint64_t>(r.count, 1) - 1) + ")";
+      case ComplaintKind::engine: break;
+      case ComplaintKind::finish: text = "while the result was finished: " + text; break;
+      case ComplaintKind::impure: text = elements + " gave another result when they were run again (--verify-fraction): the kernel is not a pure function of its inputs"; break;
+      case ComplaintKind::vain:
+        text = elements + ": " + text + ", " + std::to_string(w.retries + 1) + (w.retries ? " times" : " time") + " out of " + std::to_string(w.retries + 1) +
+               "; but none of them alone: they fail only together" + (text == "over its deadline" ? ". Give --timeout a higher value or --chunk a lower one" : "");
+        break;
+      case ComplaintKind::poison:
+      case ComplaintKind::too_many: {
+        for (const Poison& p : found_)
+          if (p.index == first->row) text = sentence_of(p);
+        text = (text.starts_with("element ") ? "" : "element " + std::to_string(first->row) + ": ") + text;
+        if (static_cast<ComplaintKind>(first->kind) == ComplaintKind::too_many)
+          text = "more than " + std::to_string(w.max_skipped) + (w.max_skipped == 1 ? " element fails" : " elements fail") + " (--max-skipped), the last was " + text;
         break;
       }
-      case ComplaintKind::engine: break;
     }
     throw Error(pass.kernel + ": " + text, Error::Kind::failed);
   }
-  if (result.failure == Failure::crash) {
-    const ChunkRange r = range_of(w, result.chunk);
-    const std::string how = WIFSIGNALED(result.status) ? "died of " + signal_name(WTERMSIG(result.status)) : "left with exit code " + std::to_string(WEXITSTATUS(result.status));
-    const std::string where = w.kind == WorkKind::kernel ? " in elements " + std::to_string(r.first) + " to " + std::to_string(r.first + r.count - 1) + " (chunk " + std::to_string(result.chunk) + ")" : " while the result was finished";
-    throw Error(pass.kernel + ": the kernel " + how + where + ", " + std::to_string(result.attempts) + " times out of " + std::to_string(result.attempts), Error::Kind::failed);
-  }
+  if (result.failure == Failure::outside)
+    throw Error(pass.kernel + ": worker processes die of " + signal_name(WTERMSIG(result.status)) + " again and again outside the kernel; the job can not go on", Error::Kind::failed);
   if (result.failure == Failure::restarts) throw Error(pass.kernel + ": worker processes die as soon as they start; the job can not go on", Error::Kind::failed);
   if (result.failure == Failure::refill)
     throw Error(pass.kernel + ": no process can be started in the place of a dead worker (" + std::strerror(result.status) + "); the job can not go on", Error::Kind::failed);

@@ -22,6 +22,7 @@ struct PassInput {
 struct PassOutput {
   std::uint32_t kind = CADRE_OUT_MAP;
   std::uint32_t op = CADRE_ADD, counts = 0;
+  double fill = 0;         // MAP: of a skipped element
   AnyArray array;          // MAP, FINISH: where to write, no storage: not wanted. COLUMN: where the result is to be copied, if anywhere;
                            // set by the run to where it is
 };
@@ -47,15 +48,31 @@ struct Interrupted {
   int signal;
 };
 
+/** What comes of kernels that fail. */
+struct FaultLimits {
+  int retries = 2;
+  bool skip = false;
+  std::uint64_t max_skipped = 100;
+  bool strict = false;
+  double verify_fraction = 0;
+};
+
 class Executor {
  public:
-  Executor(Backend backend, const HandsPlan& plan);
+  Executor(Backend backend, const HandsPlan& plan, const FaultLimits& limits);
   ~Executor();
 
   /** Runs one pass to its end. Throws Error (failed) when it can not be, Interrupted when a stop was asked for. */
   void run(Pass& pass, const std::function<void(std::uint64_t done, std::uint64_t chunks)>& progress = {});
   /** The hashes of the arrays' 1 MiB blocks, 16 bytes each, computed in parallel. */
   std::vector<std::byte> hash_blocks(const std::vector<AnyArray>& arrays);
+
+  /** Forgets the poison of the job before. */
+  void begin_job();
+  /** Elements of the job that fail, by pass and index. */
+  const std::vector<Poison>& poison() const { return found_; }
+  /** Chunks run again from their start, since the engine was made. */
+  std::uint64_t retries() const;
 
   Pool* pool() { return hands_->pool(); }
   /** Where the captures of a pass's code are while it runs. */
@@ -73,11 +90,17 @@ class Executor {
   void clear_columns(Pass& pass);
   void copy_columns(Pass& pass);
   void post_bulk(const Pass& pass);
+  void collect_poison(std::uint32_t epoch, const Pass& pass);
   [[noreturn]] void explain(const PoolResult& result, std::uint32_t epoch, const Pass& pass);
   std::byte* kept(std::shared_ptr<Storage>& storage, std::uint64_t bytes);
 
   HandsPlan plan_;
-  Shared* shared_ = nullptr;             // in protocol memory
+  const FaultLimits limits_;
+  Shared* shared_ = nullptr;             // in protocol memory, as the next two
+  SlotTrouble* troubles_ = nullptr;
+  PoisonList* poison_ = nullptr;
+  std::uint32_t most_poison_ = 0;
+  std::vector<Poison> found_;
   Work draft_;                           // of the current pass; published when it is posted
   std::unique_ptr<Hands> hands_;
   const bool in_caller_;                 // serial and threads: chunks run in this process
@@ -88,6 +111,9 @@ class Executor {
   std::vector<AnyArray> mapped_;         // of the current pass, for messages
   std::vector<AnyArray> columns_;        // of the current pass, in the order of Work::columns
 };
+
+/** "element 41 (value -1.0): SIGSEGV in invert_cdf (invert.cpp:41), 3 times out of 3". */
+std::string sentence_of(const Poison&);
 
 /** Whether a stop was asked for: the signal, or 0 (see request_stop). */
 int stop_requested() noexcept;

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <vector>
 
+#include <cadre/engine/poison.hpp>
 #include <cadre/kernels/registry.hpp>
 #include <cadre/shm/error.hpp>
 
@@ -24,13 +25,13 @@ constexpr Flag kFlags[] = {
     {"no-progress", nullptr, "no progress bar", true},
     {"quiet", nullptr, "print the small results and nothing else", true},
     {"sandbox", nullptr, "plug-ins without network, exec, new files", false},
-    {"timeout", "SECONDS", "per chunk, time in the kernel", false},
-    {"strict", nullptr, "a stray write can not reach another chunk", false},
-    {"on-poison", "fail|skip", "what comes of an element that kills its worker every time", false},
-    {"max-skipped", "N", "elements to skip before the job fails", false},
-    {"max-chunks-per-worker", "N", "recycle workers", false},
-    {"max-memory-per-worker", "BYTES", "recycle workers", false},
-    {"verify-fraction", "F", "run that share of chunks twice and compare", false},
+    {"timeout", "SECONDS", "that a kernel may take for a chunk (processes only; default: any time)", true},
+    {"strict", nullptr, "map outputs go through a worker's own memory: a stray write can not reach another chunk", true},
+    {"on-poison", "fail|skip", "what comes of an element that fails every time (default fail)", true},
+    {"max-skipped", "N", "elements that may be skipped before the job fails, 0 to 1000000 (default 100)", true},
+    {"max-chunks-per-worker", "N", "replace a worker process after so many chunks", true},
+    {"max-memory-per-worker", "BYTES", "replace a worker process when it holds so much memory of its own (64M, 2G)", true},
+    {"verify-fraction", "F", "run that share of the chunks, 0 to 1, twice and compare", true},
     {"journal", "DIR", "keep the job resumable there", false},
     {"resume", nullptr, "carry on from the journal", false},
 };
@@ -51,6 +52,26 @@ std::int64_t whole(const std::string& label, const std::string& value, std::int6
   if (!parse_all(value, n) || n < least || n > most)
     throw Error(label + ": not a whole number from " + std::to_string(least) + " to " + std::to_string(most));
   return n;
+}
+
+double real(const std::string& label, const std::string& value, double least, double most, const char* what) {
+  double x = 0;
+  if (!parse_all(value, x) || !(x >= least && x <= most)) throw Error(label + ": not " + what);
+  return x;
+}
+
+// 1048576, 64M, 2GiB.
+std::uint64_t bytes_in(const std::string& label, const std::string& value) {
+  const std::size_t digits = std::min(value.find_first_not_of("0123456789"), value.size());
+  std::string unit = value.substr(digits);
+  if (unit.size() > 1 && unit.back() == 'B') unit.pop_back();
+  if (unit.size() > 1 && unit.back() == 'i') unit.pop_back();
+  const std::string units = "KMGT";
+  const std::size_t power = unit.empty() ? 0 : unit.size() == 1 && units.find(unit) != std::string::npos ? units.find(unit) + 1 : 9;
+  std::uint64_t n = 0;
+  if (power > 4 || !parse_all(value.substr(0, digits), n) || n == 0 || n > (std::uint64_t{1} << 60) >> (10 * power))
+    throw Error(label + ": not a number of bytes; write it like 268435456, 256M or 2G");
+  return n << (10 * power);
 }
 
 template <class E>
@@ -106,6 +127,20 @@ void apply_flag(RunSettings& s, const std::string& name, const std::string& valu
     s.chunk = static_cast<std::uint64_t>(whole(label, value, 1, std::int64_t{1} << 40));
   } else if (name == "retries") {
     s.options.retries = static_cast<int>(whole(label, value, 0, 1000));
+  } else if (name == "timeout") {
+    s.options.timeout = real(label, value, 1e-3, 1e9, "a number of seconds from 0.001 to 1e9");
+  } else if (name == "on-poison") {
+    s.options.on_poison = choice(label, value, {OnPoison::fail, OnPoison::skip});
+  } else if (name == "max-skipped") {
+    s.options.max_skipped = static_cast<std::uint64_t>(whole(label, value, 0, kMostSkipped));
+  } else if (name == "max-chunks-per-worker") {
+    s.options.max_chunks_per_worker = static_cast<std::uint64_t>(whole(label, value, 1, std::int64_t{1} << 40));
+  } else if (name == "max-memory-per-worker") {
+    s.options.max_memory_per_worker = bytes_in(label, value);
+  } else if (name == "verify-fraction") {
+    s.options.verify_fraction = real(label, value, 0, 1, "a number from 0 to 1");
+  } else if (name == "strict") {
+    s.options.strict = on(label, value);
   } else if (name == "plugin") {
     for (std::size_t at = 0; at <= value.size();) {
       std::size_t end = std::min(value.find('\n', at), value.size());

@@ -232,7 +232,7 @@ void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, 
     for (std::uint32_t i = 0; i < k.n_inputs; ++i) pass.inputs.push_back({inputs[i], k.inputs[i].role == CADRE_WHOLE});
     const std::uint32_t wanted = wanted_outputs(step);
     for (std::uint32_t o = 0; o < k.n_outputs && last_pass; ++o) {
-      PassOutput out{.kind = k.outputs[o].kind, .op = k.outputs[o].op, .counts = k.outputs[o].counts};
+      PassOutput out{.kind = k.outputs[o].kind, .op = k.outputs[o].op, .counts = k.outputs[o].counts, .fill = k.outputs[o].fill};
       // A combined result gets memory of its own, and is copied to an array of the program.
       if (out.kind == CADRE_OUT_COLUMN ? job_.arrays.contains(step.outputs[o]) : wanted >> o & 1) out.array = target(step, o, header_of(pass.plan.outputs[o]));
       pass.outputs.push_back(std::move(out));

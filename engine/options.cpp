@@ -20,6 +20,14 @@ const char* name_of(StartMethod s) {
   return "?";
 }
 
+const char* name_of(OnPoison p) {
+  switch (p) {
+    case OnPoison::fail: return "fail";
+    case OnPoison::skip: return "skip";
+  }
+  return "?";
+}
+
 const char* name_of(Isa i) {
   switch (i) {
     case Isa::automatic: return "auto";

@@ -7,12 +7,15 @@
 namespace cadre {
 
 enum class Backend { serial, threads, processes };
+/** An element that fails alone, every time: the job ends and names it, or goes on without it. */
+enum class OnPoison { fail, skip };
 enum class StartMethod { fork, forkserver, spawn };
 /** x86-64 level of the built-in kernels' code; `automatic` is the highest that the CPU has. */
 enum class Isa { automatic, v2, v3, v4 };
 
 const char* name_of(Backend);
 const char* name_of(StartMethod);
+const char* name_of(OnPoison);
 const char* name_of(Isa);
 
 struct Options {
@@ -22,6 +25,13 @@ struct Options {
   Isa isa = Isa::automatic;
   bool pin = true;                          // processes only: one worker per CPU, pinned
   int retries = 2;                          // attempts per chunk after the first
+  double timeout = 0;                       // processes only: seconds that a kernel may take for a chunk; 0: any time
+  OnPoison on_poison = OnPoison::fail;      // what comes of an element that fails every time
+  std::uint64_t max_skipped = 100;          // with OnPoison::skip: more fail the job
+  bool strict = false;                      // map outputs go through the slot's own memory: a stray write can not reach another chunk
+  std::uint64_t max_chunks_per_worker = 0;  // processes only: then the process is replaced; 0: any number
+  std::uint64_t max_memory_per_worker = 0;  // processes only: bytes of its own memory, then the process is replaced; 0: any
+  double verify_fraction = 0;               // share of the chunks that are run twice and compared
   std::vector<std::string> plugins;         // .so files with further kernels
 };
 

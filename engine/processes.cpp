@@ -1,5 +1,6 @@
 #include <cadre/engine/backend.hpp>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -8,6 +9,8 @@
 #include <filesystem>
 #include <optional>
 
+#include <cadre/engine/crash.hpp>
+#include <cadre/shm/futex.hpp>
 #include <cadre/shm/truncation_guard.hpp>
 #include <cadre/shm/worker_view.hpp>
 
@@ -21,12 +24,27 @@ int threads_of_this_process() {
   return error ? 1 : static_cast<int>(std::distance(begin(tasks), end(tasks)));
 }
 
+constexpr std::uint64_t kWeighEveryNs = 10'000'000;
+
+// Memory of this process alone: resident and not shared.
+std::uint64_t private_bytes() {
+  const int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  char text[128] = {};
+  const ssize_t got = read(fd, text, sizeof text - 1);
+  close(fd);
+  unsigned long long size = 0, resident = 0, shared = 0;
+  if (got <= 0 || std::sscanf(text, "%llu %llu %llu", &size, &resident, &shared) != 3 || shared > resident) return 0;
+  return (resident - shared) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
+}
+
 class Processes final : public Hands {
  public:
   explicit Processes(const HandsPlan& plan) : plan_(plan), runner_(*plan.work, plan.plugins, true) {
     if (int others = threads_of_this_process() - 1; others > 0)
       std::fprintf(stderr, "cadre: warning: this process already runs %d other thread%s: workers are forked with their locks as they are now. Make the engine first\n", others, others == 1 ? "" : "s");
-    pool_.emplace(PoolOptions{.workers = plan.workers, .pin = plan.pin, .retries = plan.retries}, Task{this, &Processes::start, &Processes::run_chunk});
+    pool_.emplace(PoolOptions{.workers = plan.workers, .pin = plan.pin, .shortest_deadline_ns = plan.timeout_ns},
+                  Task{this, &Processes::start, &Processes::run_chunk, plan.max_chunks || plan.max_memory ? &Processes::worn : nullptr});
   }
 
   PoolResult run(std::uint64_t chunks, bool ordered, const Look& look) override {
@@ -45,23 +63,33 @@ class Processes final : public Hands {
 
  private:
   // In a worker: this object, and with it the runner, is that process's own copy.
-  static void start(void* context, int) {
+  static void start(void* context, int slot, SlotLine& line) {
     auto& self = *static_cast<Processes*>(context);
     try {
       install_truncation_guard(protocol(self.plan_.truncated));
+      witness_crashes(&line, &protocol(self.plan_.troubles)[slot].witness);
     } catch (const std::exception& e) {
       std::fprintf(stderr, "cadre: a worker can not start: %s\n", e.what());
       _exit(70);
     }
   }
-  static Outcome run_chunk(void* context, int slot, std::uint32_t epoch, std::uint64_t chunk, bool resumed) {
-    return static_cast<Processes*>(context)->runner_.run(static_cast<std::uint32_t>(slot), epoch, chunk, resumed);
+  static Outcome run_chunk(void* context, int slot, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) {
+    return static_cast<Processes*>(context)->runner_.run(static_cast<std::uint32_t>(slot), epoch, chunk, predecessor);
+  }
+  static bool worn(void* context) {
+    auto& self = *static_cast<Processes*>(context);
+    ++self.chunks_run_;
+    if (self.plan_.max_chunks > 0 && self.chunks_run_ >= self.plan_.max_chunks) return true;
+    if (self.plan_.max_memory == 0 || monotonic_ns() < self.next_weighing_) return false;
+    self.next_weighing_ = monotonic_ns() + kWeighEveryNs;
+    return private_bytes() > self.plan_.max_memory;
   }
 
   const HandsPlan plan_;
   ChunkRunner runner_;
   std::optional<Pool> pool_;
   bool warned_ = false;
+  std::uint64_t chunks_run_ = 0, next_weighing_ = 0;  // of a worker's own copy
 };
 
 }  // namespace

@@ -19,7 +19,7 @@ class Serial final : public Hands {
         if (look(c) != Stop::no) return {};
         next_look = monotonic_ns() + 100'000'000;
       }
-      if (runner_.run(0, epoch, c, false) != Outcome::done) return {};
+      if (runner_.run(0, epoch, c, nullptr) != Outcome::done) return {};
       line_.record.store(0);
     }
     return {.complete = true};

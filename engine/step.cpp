@@ -116,6 +116,7 @@ std::string plan_fault(const cadre_kernel& k, const cadre_plan& plan, int rows_i
   if (plan.elements > kMost * 1024 || plan.accumulator_bytes > kMost || plan.scratch_bytes > kMost) return "elements, accumulator_bytes or scratch_bytes is out of range";
   if (plan.accumulator_bytes > 0 && (!k.identity || !k.combine)) return "it asks for an accumulator, but the kernel has no identity() and combine()";
   const bool scatters = plan.scatter.rows + plan.scatter.hidden > 0;
+  if (scatters && plan.accumulator_bytes > 0) return "it asks for an accumulator and for rows to be added to in one pass: a pass folds or scatters";
   if (plan.scatter.value.bits != 0 && !is_element_type(plan.scatter.value)) return "scatter.value is no element type";
   if (plan.pass + 1 < k.passes) return "";
   for (std::uint32_t o = 0; o < k.n_outputs; ++o) {

@@ -92,7 +92,7 @@ class Threads final : public Hands {
 
   void run_and_count(std::uint64_t chunk) {
     const int slot = tbb::this_task_arena::current_thread_index();
-    if (runners_[static_cast<std::size_t>(slot)].run(static_cast<std::uint32_t>(slot), epoch_, chunk, false) != Outcome::done) return;
+    if (runners_[static_cast<std::size_t>(slot)].run(static_cast<std::uint32_t>(slot), epoch_, chunk, nullptr) != Outcome::done) return;
     lines_[static_cast<std::size_t>(slot)].record.store(0, std::memory_order_relaxed);
     const std::uint64_t done = done_.fetch_add(1, std::memory_order_relaxed) + 1;
     std::uint64_t due = next_look_.load(std::memory_order_relaxed);

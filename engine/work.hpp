@@ -40,6 +40,7 @@ struct WorkOutput {
   std::uint64_t row_bytes = 0;         // MAP: bytes of one element of the index space
   cadre_shape shape{};
   std::uint32_t map = 0;
+  double fill = 0;                     // MAP: of a skipped element
 };
 
 /** One column of a combined result. `rows` of it are cut into segments of 1 << Work::segment_shift rows; the memory reaches to the end of the last. */
@@ -70,11 +71,11 @@ static_assert(sizeof(Segment) == 64);
 struct alignas(64) Complaint {
   std::atomic<std::uint32_t> epoch;    // of the job complained of
   std::uint32_t kind;                  // ComplaintKind
-  std::uint64_t row;                   // bad_data: the row of the index space
+  std::uint64_t row;                   // bad_data, poison, too_many: the row of the index space
   std::uint64_t chunk;
   char text[256];
 };
-enum class ComplaintKind : std::uint32_t { bad_data, exception, mapping, engine };
+enum class ComplaintKind : std::uint32_t { bad_data, mapping, engine, poison, too_many, vain, finish, impure };
 
 enum class WorkKind : std::uint32_t { kernel, finish, digest, bulk };
 enum class ScatterMode : std::uint32_t { none, dense, sparse };
@@ -94,6 +95,7 @@ struct Work {
   std::array<Mapping, kMaxMappings> mappings;   // every process needs these; each slot's partial comes on top
 
   std::uint32_t copies = 0;            // map outputs go through the partial: computed there, then copied
+  std::uint64_t copies_at = 0;         // where in the partial: behind what is combined
   std::uint32_t stream = 0;            // CADRE_STREAM
   std::uint32_t ordered = 0;           // segments are applied in chunk order
 
@@ -111,6 +113,17 @@ struct Work {
   std::uint64_t lines = 0;             // SlotLine[slots]
   std::uint64_t complaints = 0;        // Complaint[slots]
   std::uint64_t stop = 0;              // std::atomic<uint32_t>: Stop
+
+  /* What comes of a kernel that fails (inquiry.hpp). */
+  std::uint64_t troubles = 0;          // SlotTrouble[slots]
+  std::uint64_t poison = 0;            // PoisonList
+  std::uint32_t most_poison = 0;       // its entries
+  std::uint32_t retries = 0;           // tries after the first
+  std::uint32_t skip = 0;              // 1: poison is left out; 0: it ends the job
+  std::uint32_t max_skipped = 0;
+  std::uint64_t allowed_ns = 0;        // for a call of the kernel; 0: any time
+  std::uint32_t verify = 0;            // share of the chunks to be run twice, of 2^32 - 1
+
   std::uint64_t partials = 0;          // std::uint64_t[slots]: address of each slot's partial, in an extent of its own
   std::uint64_t partial_bytes = 0;
   std::uint64_t images = 0;            // the first slot's image; `image_stride` apart

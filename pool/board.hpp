@@ -41,7 +41,12 @@ enum class Stop : std::uint32_t {
 enum class CallerIs : std::uint32_t { away, awake, asleep };
 
 /** Why a job can not be finished; the first to say so wins. */
-enum class Failure : std::uint32_t { none, crash, restarts, refill, task };
+enum class Failure : std::uint32_t {
+  none,
+  restarts,  // processes die before they have taken their slot
+  refill,    // no process can be made
+  outside    // a chunk's processes die, one after the other, outside the kernel
+};
 
 struct Board {
   /* Written by the caller. */
@@ -49,7 +54,6 @@ struct Board {
   std::atomic<std::uint32_t> chunks;             // read without care by workers that wake late, hence atomic
   std::atomic<std::uint32_t> ordered;            // claim the lowest pending chunk
   std::uint32_t workers;                         // slots
-  std::uint32_t retries;                         // attempts of a chunk after the first
   std::uint32_t spinners;                        // how many idle workers may spin
   std::atomic<std::uint32_t> shutdown;
 
@@ -63,9 +67,7 @@ struct Board {
   /* A failure: written by who wins the CAS on `failure`, complete when `failure_told` is the epoch. */
   alignas(64) std::atomic<std::uint64_t> failure;  // chunk_word(epoch, Failure)
   std::uint32_t failed_slot;
-  std::int32_t failed_status;                      // crash: as of waitpid; refill: errno
-  std::uint64_t failed_chunk;
-  std::uint32_t failed_attempts;
+  std::int32_t failed_status;                      // refill: errno; else as of waitpid
   std::atomic<std::uint32_t> failure_told;
 
   /* Written by the supervisor. */
@@ -80,7 +82,7 @@ struct Board {
   SlotWatch* watches;                              // [workers]
 
   /** Tells a failure of the current job, once, and stops it. Returns whether this call was the first. Worker or supervisor. */
-  bool fail(std::uint32_t at_epoch, Failure why, std::uint32_t slot, std::uint64_t chunk, std::int32_t status, std::uint32_t attempts) noexcept;
+  bool fail(std::uint32_t at_epoch, Failure why, std::uint32_t slot, std::int32_t status) noexcept;
 };
 
 }  // namespace cadre

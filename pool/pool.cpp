@@ -157,13 +157,12 @@ Pool::Pool(const PoolOptions& options, const Task& task) : impl_(new Impl) {
   impl_->task = task;
   impl_->shared = make_board(options.workers);
   Board& board = *impl_->shared.board;
-  board.retries = static_cast<std::uint32_t>(options.retries);
   const std::vector<int> cpus = usable_cpus();
   board.spinners = static_cast<std::uint32_t>(std::min<int>(options.workers, std::max(usable_cpu_count() - 1, 0)));
   impl_->plan.board = &board;
   impl_->plan.task = &impl_->task;
   if (options.pin) impl_->plan.cpus = cpus;
-  impl_->plan.retries = options.retries;
+  if (options.shortest_deadline_ns > 0) impl_->plan.look_ns = std::clamp<std::uint64_t>(options.shortest_deadline_ns / 8, 1'000'000, impl_->plan.look_ns);
   if (options.on_threads)
     for (int slot = 0; slot < options.workers; ++slot) impl_->threads.emplace_back([&board, this, slot] { Worker(&board, impl_->task, slot).live(); });
   else
@@ -233,9 +232,7 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
   if (board.failure_told.load(std::memory_order_acquire) == epoch) {  // partner: Board::fail
     result.failure = static_cast<Failure>(state_of(board.failure.load()));
     result.slot = static_cast<int>(board.failed_slot);
-    result.chunk = board.failed_chunk;
     result.status = board.failed_status;
-    result.attempts = static_cast<int>(board.failed_attempts);
   } else if (board.dead.load()) {
     result.failure = static_cast<Failure>(board.dead.load());
   }
@@ -248,6 +245,7 @@ PoolCounts Pool::counts() const noexcept {
   for (std::uint32_t s = 0; s < board.workers; ++s) {
     counts.deaths += board.watches[s].deaths.load();
     counts.crashes += board.watches[s].crashes.load();
+    counts.timeouts += board.watches[s].timeouts.load();
     counts.retries += board.lines[s].retries.load();
   }
   return counts;

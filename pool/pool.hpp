@@ -15,7 +15,7 @@ namespace cadre {
 struct PoolOptions {
   int workers = 1;            // 1 .. kMaxWorkers
   bool pin = true;            // one worker per usable CPU, in turn
-  int retries = 2;            // attempts of a chunk after the first
+  std::uint64_t shortest_deadline_ns = 0;  // that a kernel will be given; 0: none
   bool on_threads = false;    // the same loop on threads of this process, for thread sanitizers: no supervision, no protection
 };
 
@@ -24,14 +24,13 @@ struct PoolResult {
   bool complete = false;      // every chunk is done
   Failure failure = Failure::none;
   int slot = 0;               // of the failure
-  std::uint64_t chunk = 0;
-  int status = 0;             // crash: as of waitpid
-  int attempts = 0;
+  int status = 0;             // refill: errno; else as of waitpid
 };
 
 struct PoolCounts {
   std::uint64_t deaths = 0;   // of workers, since the pool was made
   std::uint64_t crashes = 0;  // deaths that held a chunk
+  std::uint64_t timeouts = 0; // of them, by a deadline
   std::uint64_t retries = 0;  // whole chunks run again
 };
 

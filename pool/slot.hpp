@@ -11,6 +11,8 @@
 #include <atomic>
 #include <cstdint>
 
+#include <cadre/shm/futex.hpp>
+
 namespace cadre {
 
 struct Record {
@@ -41,15 +43,37 @@ struct alignas(64) SlotLine {
   std::atomic<std::uint32_t> phase;     // Phase
   std::atomic<std::uint32_t> progress;  // moves whenever our own code gets on, or looks again
   std::atomic<std::uint32_t> started;   // processes that have registered in this slot
-  std::atomic<std::uint32_t> retries;   // chunks that a process computed again for its predecessor
+  std::atomic<std::uint32_t> retries;   // chunks that were computed again from the start
+  std::atomic<std::uint32_t> tries;     // times that a kernel was entered: tells one try from the next
+  std::atomic<std::uint32_t> searching; // 1: the kernel runs a piece of a chunk that is known to fail
+  std::atomic<std::uint64_t> began;     // when the kernel was entered (monotonic_ns); kept only where there is a deadline
+  std::atomic<std::uint64_t> allowed;   // nanoseconds that it may take from then; 0: any time
+
+  /** Around every call of code that is not ours. */
+  void enter_kernel(std::uint64_t allowed_ns) noexcept {
+    tries.store(tries.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    allowed.store(allowed_ns, std::memory_order_relaxed);
+    if (allowed_ns > 0) began.store(monotonic_ns(), std::memory_order_relaxed);
+    phase.store(static_cast<std::uint32_t>(Phase::kernel), std::memory_order_release);  // partner: the supervisor, which reads `began` after it
+  }
+  void leave_kernel() noexcept { phase.store(static_cast<std::uint32_t>(Phase::combining), std::memory_order_relaxed); }
 };
 static_assert(sizeof(SlotLine) == 64 && std::atomic<std::uint64_t>::is_always_lock_free);
 
-/** Written by the supervisor alone. For people and reports: no decision is taken from it. */
+/** Written by the supervisor alone. */
 struct alignas(64) SlotWatch {
+  /* For people and reports. */
   std::atomic<std::int32_t> pid;        // 0: no process just now
   std::atomic<std::uint32_t> deaths;
-  std::atomic<std::uint32_t> crashes;   // deaths that held a chunk
+  std::atomic<std::uint32_t> crashes;   // deaths that held a chunk, those of searches not counted
+  std::atomic<std::uint32_t> timeouts;  // of them, by a deadline
+  /* The last death that was a kernel's doing: of the try `charged_try` at the chunk of `charged_hint`. Read by the slot's next process. */
+  std::atomic<std::uint64_t> charged_hint;
+  std::atomic<std::uint32_t> charged_try;
+  std::atomic<std::int32_t> signal, exit;
+  std::atomic<std::uint32_t> timed_out, out_of_memory;
+  std::atomic<std::uint64_t> peak_rss;  // bytes
 };
+static_assert(sizeof(SlotWatch) == 64);
 
 }  // namespace cadre

@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -24,10 +25,11 @@ namespace cadre {
 
 namespace {
 
-constexpr std::uint64_t kLookMs = 500;             // how often the slots' clocks are read
-constexpr int kLooksWithoutProgress = 10;          // 5 s of this process's own running time
+constexpr std::uint64_t kPatienceNs = 5'000'000'000;  // for a slot that makes no progress outside a kernel, of this process's own running time
+constexpr std::uint64_t kVainNs = 500'000'000;        // for a kernel whose job has failed
 constexpr std::uint64_t kFirstPauseNs = 1'000'000;  // before a slot is tried again that could not be filled; doubles
 constexpr std::uint64_t kLastPauseNs = 1'000'000'000;
+constexpr int kOwnDeaths = 50;  // of one chunk's processes, neither killed from outside nor in a kernel: our own code is at fault
 constexpr std::uint64_t kGiveUpNs = 8'000'000'000;
 
 // This process's children, as the kernel lists them; none where it does not.
@@ -44,6 +46,32 @@ std::vector<pid_t> children() {
   char* p = text;
   for (char* end; std::strtol(p, &end, 10) > 0; p = end) pids.push_back(static_cast<pid_t>(std::strtol(p, nullptr, 10)));
   return pids;
+}
+
+// Processes that the kernel has killed for want of memory, in this cgroup or, where it is not told apart, on this machine.
+std::uint64_t oom_kills() {
+  static const char* const path = [] {
+    static char own[512];
+    char text[512] = {};
+    if (const int fd = open("/proc/self/cgroup", O_RDONLY | O_CLOEXEC); fd >= 0) {
+      if (read(fd, text, sizeof text - 1) > 0)
+        if (char* at = std::strstr(text, "0::/")) {
+          at[std::strcspn(at, "\n")] = 0;
+          std::snprintf(own, sizeof own, "/sys/fs/cgroup%s/memory.events", at + 3);
+        }
+      close(fd);
+    }
+    return own[0] && access(own, R_OK) == 0 ? own : "/proc/vmstat";
+  }();
+  const int fd = open(path, O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return 0;
+  static char text[16384];
+  std::size_t got = 0;
+  for (ssize_t n; got < sizeof text - 1 && (n = read(fd, text + got, sizeof text - 1 - got)) > 0;) got += static_cast<std::size_t>(n);
+  close(fd);
+  text[got] = 0;
+  const char* at = std::strstr(text, "oom_kill ");
+  return at ? std::strtoull(at + 9, nullptr, 10) : 0;
 }
 
 struct WorkerStart {
@@ -89,7 +117,9 @@ class Zygote {
     sigprocmask(SIG_BLOCK, &child, nullptr);
     const int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
     for (std::size_t slot = 0; slot < slots_.size(); ++slot) fill(slot, true);
-    std::uint64_t next_look = monotonic_ns() + kLookMs * 1'000'000;
+    std::uint64_t next_look = monotonic_ns() + plan_.look_ns;
+    last_look_ = monotonic_ns();
+    oom_kills_ = oom_kills();
     for (;;) {
       pollfd fds[] = {{signals, POLLIN, 0}, {plan_.caller_pidfd, POLLIN, 0}, {plan_.shutdown_fd, POLLIN, 0}};
       poll(fds, 3, timeout_ms(next_look));
@@ -102,8 +132,8 @@ class Zygote {
       for (std::size_t slot = 0; slot < slots_.size(); ++slot)
         if (slots_[slot].pid == 0 && slots_[slot].retry_at <= now) fill(slot, false);
       if (now >= next_look) {
-        look_for_stuck();
-        next_look = now + kLookMs * 1'000'000;
+        look(now);
+        next_look = now + plan_.look_ns;
       }
     }
   }
@@ -115,12 +145,15 @@ class Zygote {
     std::uint64_t pause = 0;          // 0: the last start went well
     std::uint64_t failing_since = 0;
     std::uint32_t registered_before = 0;
-    std::uint64_t attempts_of = 0;    // hint of the chunk that `attempts` counts
-    int attempts = 0;
     std::uint32_t seen_progress = 0;
     std::uint64_t seen_hint = 0;
-    int looks = 0;
+    std::uint64_t still_ns = 0;       // since anything was seen to move
+    std::uint32_t seen_try = 0;       // the call of a kernel that ran_ns counts
+    std::uint64_t ran_ns = 0;
+    bool late = false;                // it was told that its time is over
     bool stopped = false;
+    std::uint64_t own_deaths_of = 0;  // hint of the chunk that own_deaths counts
+    int own_deaths = 0;
   };
 
   int timeout_ms(std::uint64_t next_look) const {
@@ -148,8 +181,8 @@ class Zygote {
       return;
     }
     s.pid = pid;
-    s.looks = 0;
-    s.stopped = false;
+    s.still_ns = s.ran_ns = 0;
+    s.late = s.stopped = false;
     board_.watches[slot].pid.store(pid);
   }
 
@@ -167,25 +200,26 @@ class Zygote {
     const bool alone = std::all_of(slots_.begin(), slots_.end(), [](const Slot& other) { return other.pid == 0 || other.pause != 0; });
     if (!owns && !alone) return;
     board_.dead.store(static_cast<std::uint32_t>(why));
-    board_.fail(board_.epoch.load(), why, static_cast<std::uint32_t>(slot), state_of(hint), status, 0);
+    board_.fail(board_.epoch.load(), why, static_cast<std::uint32_t>(slot), status);
     futex_wake(board_.finished);
   }
 
   void reap() {
     for (;;) {
       int status = 0;
-      const pid_t pid = waitpid(-1, &status, WNOHANG | WUNTRACED | WCONTINUED);
+      rusage usage{};
+      const pid_t pid = wait4(-1, &status, WNOHANG | WUNTRACED | WCONTINUED, &usage);
       if (pid <= 0) break;
       const auto at = std::find_if(slots_.begin(), slots_.end(), [pid](const Slot& s) { return s.pid == pid; });
       if (at == slots_.end()) continue;
       if (WIFSTOPPED(status) || WIFCONTINUED(status))
         at->stopped = WIFSTOPPED(status);
       else
-        buried(static_cast<std::size_t>(at - slots_.begin()), status);
+        buried(static_cast<std::size_t>(at - slots_.begin()), status, static_cast<std::uint64_t>(usage.ru_maxrss) * 1024);
     }
   }
 
-  void buried(std::size_t slot, int status) {
+  void buried(std::size_t slot, int status, std::uint64_t peak_rss) {
     Slot& s = slots_[slot];
     SlotLine& line = board_.lines[slot];
     s.pid = 0;
@@ -195,12 +229,31 @@ class Zygote {
     const std::uint64_t hint = line.hint.load();
     const std::uint32_t epoch = epoch_of(hint), chunk = state_of(hint);
     const bool holds = epoch != 0 && chunk < kMaxChunks && board_.words[chunk].load() == chunk_word(epoch, static_cast<std::uint32_t>(slot) + 1);
-    if (holds) board_.watches[slot].crashes.fetch_add(1);
-    const bool killed_from_outside = WIFSIGNALED(status) && (WTERMSIG(status) == SIGKILL || WTERMSIG(status) == SIGTERM);
-    if (holds && line.phase.load() == static_cast<std::uint32_t>(Phase::kernel) && !killed_from_outside) {
-      s.attempts = s.attempts_of == hint ? s.attempts + 1 : 1;
-      s.attempts_of = hint;
-      if (s.attempts > plan_.retries) board_.fail(epoch, Failure::crash, static_cast<std::uint32_t>(slot), chunk, status, static_cast<std::uint32_t>(s.attempts));
+    const bool in_kernel = line.phase.load() == static_cast<std::uint32_t>(Phase::kernel);
+    const bool timed_out = s.late && in_kernel && line.tries.load() == s.seen_try;
+    const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !timed_out;
+    const std::uint64_t ooms = killed ? oom_kills() : oom_kills_;
+    const bool out_of_memory = ooms > oom_kills_;
+    oom_kills_ = ooms;
+    const bool killed_from_outside = (killed && !out_of_memory) || (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    SlotWatch& watch = board_.watches[slot];
+    if (holds && !line.searching.load()) {
+      watch.crashes.fetch_add(1);
+      if (timed_out) watch.timeouts.fetch_add(1);
+    }
+    if (holds && in_kernel && !killed_from_outside) {
+      watch.signal.store(WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+      watch.exit.store(WIFEXITED(status) ? WEXITSTATUS(status) : -1);
+      watch.timed_out.store(timed_out);
+      watch.out_of_memory.store(out_of_memory);
+      watch.peak_rss.store(peak_rss);
+      watch.charged_try.store(line.tries.load());
+      watch.charged_hint.store(hint);
+    }
+    if (holds && !in_kernel && !killed_from_outside && WIFSIGNALED(status)) {
+      s.own_deaths = s.own_deaths_of == hint ? s.own_deaths + 1 : 1;
+      s.own_deaths_of = hint;
+      if (s.own_deaths == kOwnDeaths) board_.fail(epoch, Failure::outside, static_cast<std::uint32_t>(slot), status);
     }
     if (line.started.load() == s.registered_before && !killed_from_outside)
       later(slot, Failure::restarts, status);
@@ -217,25 +270,49 @@ class Zygote {
       if (std::none_of(slots_.begin(), slots_.end(), [pid](const Slot& s) { return s.pid == pid; })) kill(pid, SIGKILL);
   }
 
-  // A process stopped, or lost, between claim and done outside a kernel holds up others: it is replaced. (A long kernel is the user's business.)
-  void look_for_stuck() {
+  // Time is what this process itself has run: when everything was stopped for a while, nobody is late.
+  void look(std::uint64_t now) {
+    const std::uint64_t passed = std::min(now - last_look_, 2 * plan_.look_ns);
+    last_look_ = now;
     for (std::size_t slot = 0; slot < slots_.size(); ++slot) {
-      Slot& s = slots_[slot];
-      const SlotLine& line = board_.lines[slot];
-      const auto phase = static_cast<Phase>(line.phase.load());
-      const std::uint32_t progress = line.progress.load();
-      const std::uint64_t hint = line.hint.load();
-      // A kernel that still runs when the job has failed computes for nobody, and may never end.
-      const bool vain = phase == Phase::kernel && board_.stop.load() == static_cast<std::uint32_t>(Stop::abandon);
-      const bool ours = phase == Phase::starting || phase == Phase::claiming || phase == Phase::combining;
-      const bool held_up = s.stopped && phase == Phase::kernel;  // if everybody was stopped, this process was too, and did not look
-      if (s.pid == 0 || !(ours || vain || held_up) || progress != s.seen_progress || hint != s.seen_hint)
-        s.looks = 0;
-      else if (++s.looks >= (vain ? 1 : kLooksWithoutProgress))
-        kill(s.pid, SIGKILL);
-      s.seen_progress = progress;
-      s.seen_hint = hint;
+      if (slots_[slot].pid == 0) continue;
+      look_for_late(slots_[slot], board_.lines[slot], now, passed);
+      look_for_stuck(slots_[slot], board_.lines[slot], passed);
     }
+  }
+
+  // A kernel over its deadline is told so, which lets its process write down where it is; if it does not end of that, it is killed.
+  void look_for_late(Slot& s, const SlotLine& line, std::uint64_t now, std::uint64_t passed) {
+    const bool in_kernel = line.phase.load(std::memory_order_acquire) == static_cast<std::uint32_t>(Phase::kernel);  // partner: enter_kernel
+    const std::uint64_t allowed = line.allowed.load(), began = line.began.load();
+    const std::uint32_t at = line.tries.load();
+    if (!in_kernel || allowed == 0 || at != s.seen_try) {
+      s.late = false;
+      s.ran_ns = in_kernel && now > began ? std::min(now - began, passed) : 0;
+    } else {
+      s.ran_ns += passed;
+    }
+    s.seen_try = at;
+    if (!in_kernel || allowed == 0 || s.ran_ns < allowed) return;
+    kill(s.pid, s.late ? SIGKILL : SIGXCPU);
+    s.late = true;
+  }
+
+  // A process stopped, or lost, between claim and done outside a kernel holds up others: it is replaced. (A long kernel is the user's business.)
+  void look_for_stuck(Slot& s, const SlotLine& line, std::uint64_t passed) {
+    const auto phase = static_cast<Phase>(line.phase.load());
+    const std::uint32_t progress = line.progress.load();
+    const std::uint64_t hint = line.hint.load();
+    // A kernel that still runs when the job has failed computes for nobody, and may never end.
+    const bool vain = phase == Phase::kernel && board_.stop.load() == static_cast<std::uint32_t>(Stop::abandon);
+    const bool ours = phase == Phase::starting || phase == Phase::claiming || phase == Phase::combining;
+    const bool held_up = s.stopped && phase == Phase::kernel;  // if everybody was stopped, this process was too, and did not look
+    if (!(ours || vain || held_up) || progress != s.seen_progress || hint != s.seen_hint)
+      s.still_ns = 0;
+    else if ((s.still_ns += passed) >= (vain ? kVainNs : kPatienceNs))
+      kill(s.pid, SIGKILL);
+    s.seen_progress = progress;
+    s.seen_hint = hint;
   }
 
   [[noreturn]] void leave() {
@@ -249,6 +326,8 @@ class Zygote {
   const SupervisorPlan& plan_;
   Board& board_;
   std::vector<Slot> slots_;
+  std::uint64_t last_look_ = 0;
+  std::uint64_t oom_kills_ = 0;  // as counted when last looked at
 };
 
 void zygote_body(void* context) {

@@ -30,7 +30,7 @@ struct SupervisorPlan {
   int caller_pidfd = -1;
   int shutdown_fd = -1;    // readable: leave
   int lifeline_fd = -1;    // held by supervisors alone: its other end closes when the last of them is gone
-  int retries = 2;
+  std::uint64_t look_ns = 500'000'000;  // how often the slots' clocks are read: shorter than deadlines
 };
 
 /** Body of the process that the caller forks: standby, and parent of the zygote. Never returns to the caller's code. */

@@ -2,6 +2,9 @@
 /* What a pool runs: one set of functions, fixed before the fork. The pool knows chunk numbers and slots, nothing of kernels. */
 #include <cstdint>
 
+#include <cadre/pool/death.hpp>
+#include <cadre/pool/slot.hpp>
+
 namespace cadre {
 
 enum class Outcome { done, abandoned };
@@ -9,10 +12,12 @@ enum class Outcome { done, abandoned };
 struct Task {
   void* context = nullptr;
   /** Called once by each process when it has taken its slot. May be null. */
-  void (*start)(void* context, int slot) = nullptr;
-  /** Runs a chunk that the slot has claimed. `resumed`: it was claimed by a predecessor of this process, which died; the slot's record
-      says how far it got. Called in a worker; must not throw. */
-  Outcome (*run)(void* context, int slot, std::uint32_t epoch, std::uint64_t chunk, bool resumed) = nullptr;
+  void (*start)(void* context, int slot, SlotLine& line) = nullptr;
+  /** Runs a chunk that the slot has claimed. `predecessor`: it was claimed by another process in this slot, which died so; the slot's record
+      says how far it got. Null: this process has claimed it. Called in a worker; must not throw. */
+  Outcome (*run)(void* context, int slot, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) = nullptr;
+  /** Asked after each chunk; true: the process leaves and another takes its place. May be null. */
+  bool (*worn)(void* context) = nullptr;
 };
 
 }  // namespace cadre

@@ -1,6 +1,7 @@
 #include <cadre/pool/worker.hpp>
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -26,7 +27,7 @@ Worker::Worker(Board* board, const Task& task, int slot)
     : board_(*protocol(board)), words_(protocol(board->words)), task_(task), slot_(slot), line_(protocol(board->lines)[slot]) {}
 
 void Worker::live() {
-  if (task_.start) task_.start(task_.context, slot_);
+  if (task_.start) task_.start(task_.context, slot_, line_);
   line_.started.fetch_add(1);
   finish_predecessors_chunk();
   std::uint32_t seen = 0;  // the job on the board, if any, may have chunks left
@@ -51,8 +52,16 @@ void Worker::finish_predecessors_chunk() {
   }
   epoch_ = epoch_of(hint);
   chunks_ = board_.chunks.load(std::memory_order_relaxed);
-  run(chunk, true);
+  const Death death = death_of_predecessor(hint);
+  run(chunk, &death);
   tell_done(finished_here_);
+}
+
+// The supervisor wrote down what it saw before it put this process here. What it says of another try, or another chunk, is older.
+Death Worker::death_of_predecessor(std::uint64_t hint) const {
+  const SlotWatch& watch = board_.watches[slot_];
+  if (watch.charged_hint.load() != hint || watch.charged_try.load() != line_.tries.load()) return {};
+  return {true, watch.signal.load(), watch.exit.load(), watch.timed_out.load() != 0, watch.out_of_memory.load() != 0, watch.peak_rss.load()};
 }
 
 void Worker::work(std::uint32_t epoch) {
@@ -70,8 +79,13 @@ void Worker::work(std::uint32_t epoch) {
   finished_here_ = 0;
   std::uint64_t chunk;
   while (board_.stop.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(Stop::no) &&
-         (ordered ? claim_lowest(chunk) : claim_own_then_steal(chunk)))
-    run(chunk, false);
+         (ordered ? claim_lowest(chunk) : claim_own_then_steal(chunk))) {
+    run(chunk, nullptr);
+    if (task_.worn && task_.worn(task_.context)) {
+      tell_done(finished_here_);
+      _exit(0);
+    }
+  }
   tell_done(finished_here_);
 }
 
@@ -118,8 +132,8 @@ bool Worker::claim_own_then_steal(std::uint64_t& chunk) {
   }
 }
 
-void Worker::run(std::uint64_t chunk, bool resumed) {
-  const Outcome outcome = task_.run(task_.context, slot_, epoch_, chunk, resumed);
+void Worker::run(std::uint64_t chunk, const Death* predecessor) {
+  const Outcome outcome = task_.run(task_.context, slot_, epoch_, chunk, predecessor);
   enter(Phase::claiming);
   // Step 5, before 6, before the next claim's hint: each release keeps the stores before it there. The caller, which reads the results once it
   // has seen the word, is the partner of the first.

@@ -21,7 +21,8 @@ class Worker {
   bool claim_lowest(std::uint64_t& chunk);
   bool claim_own_then_steal(std::uint64_t& chunk);
   bool try_claim(std::uint64_t chunk);
-  void run(std::uint64_t chunk, bool resumed);
+  void run(std::uint64_t chunk, const Death* predecessor);
+  Death death_of_predecessor(std::uint64_t hint) const;
   void tell_done(std::uint32_t count);
   void wait_for_job(std::uint32_t seen);
   void enter(Phase phase) { line_.phase.store(static_cast<std::uint32_t>(phase), std::memory_order_relaxed); }

@@ -201,7 +201,7 @@ TEST_P(Lambdas, TheTextOfAnExceptionIsInTheErrorAndTheEngineGoesOn) {
     });
   });
   EXPECT_NE(error.find("exception: fifty thousand is not wanted"), std::string::npos) << error;
-  EXPECT_NE(error.find("in elements "), std::string::npos) << error;
+  EXPECT_NE(error.find("element 50000 (value 50000): "), std::string::npos) << error;
   EXPECT_NE(error_of([&] { engine.reduce(x, 0, [](std::int32_t, std::int32_t) -> std::int32_t { throw 3; }); }).find("not a std::exception"), std::string::npos);
   engine.map(x, y, [](std::int32_t v) { return -v; });
   for (std::size_t i = 0; i < x.size(); ++i) ASSERT_EQ(y[i], -x[i]);
@@ -224,8 +224,8 @@ TEST_F(LambdasInProcesses, ACaptureByReferenceIsRefusedWithThatReason) {
   EXPECT_NE(pointer.find("a pointer into this process's own memory"), std::string::npos) << pointer;
 }
 
-// Under ASan a worker's SIGSEGV is a SIGSEGV too (see above); elements are named by their chunk.
-TEST_F(LambdasInProcesses, FaultW6_ACrashNamesTheElementsAndTheEngineGoesOn) {
+// Under ASan a worker's SIGSEGV is a SIGSEGV too (see above).
+TEST_F(LambdasInProcesses, FaultW6_ACrashNamesTheElementAndTheEngineGoesOn) {
   Engine engine({.workers = 2});
   const auto x = engine.array<std::int32_t>(102'400);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<std::int32_t>(i);
@@ -234,7 +234,9 @@ TEST_F(LambdasInProcesses, FaultW6_ACrashNamesTheElementsAndTheEngineGoesOn) {
     if (v == 50'000) raise(SIGSEGV);
     return v;
   };
-  EXPECT_EQ(error_of([&] { engine.map(x, y, crash_at_50000); }), "map: the kernel died of SIGSEGV in elements 50000 to 50099 (chunk 500), 3 times out of 3");
+  const std::string error = error_of([&] { engine.map(x, y, crash_at_50000); });
+  EXPECT_TRUE(error.starts_with("map: element 50000 (value 50000): SIGSEGV in ")) << error;
+  EXPECT_TRUE(error.ends_with(", 3 times out of 3")) << error;
   EXPECT_EQ(engine.faults().crashes, 3u);
   engine.map(x, y, [](std::int32_t v) { return v + 1; });
   for (std::size_t i = 0; i < x.size(); ++i) ASSERT_EQ(y[i], x[i] + 1);
@@ -248,8 +250,8 @@ TEST_F(LambdasInProcesses, FaultW8_AnExitInAKernelIsACrashWithItsCode) {
                 _exit(7);
                 return v;
               });
-            }).substr(0, 40),
-            "map: the kernel left with exit code 7 in");
+            }),
+            "map: element 0 (value 0.0): the kernel left with exit code 7, 2 times out of 2");
   EXPECT_EQ(engine.reduce(x, 1.0, [](double a, double b) { return a + b; }), 1.0);
 }
 
@@ -264,7 +266,7 @@ TEST_F(LambdasInProcesses, FaultW7_AWriteToAnInputOrAnotherArrayIsACrashAndChang
         return v;
       });
     });
-    EXPECT_NE(error.find("died of SIGSEGV"), std::string::npos) << error;
+    EXPECT_NE(error.find("SIGSEGV"), std::string::npos) << error;
   }
   EXPECT_EQ(x[0], 0);
   EXPECT_EQ(bystander[0], 0);

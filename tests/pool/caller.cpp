@@ -8,7 +8,7 @@
 
 namespace {
 
-cadre::Outcome nap(void*, int, std::uint32_t, std::uint64_t, bool) {
+cadre::Outcome nap(void*, int, std::uint32_t, std::uint64_t, const cadre::Death*) {
   const std::uint64_t until = cadre::monotonic_ns() + 1'000'000;
   while (cadre::monotonic_ns() < until) cadre::cpu_relax();
   return cadre::Outcome::done;

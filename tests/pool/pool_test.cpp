@@ -35,11 +35,11 @@ struct Sheet {
   bool crash_at_start, fork_in_kernel, hang_outside;
 };
 
-void start(void* context, int) {
+void start(void* context, int, SlotLine&) {
   if (static_cast<Sheet*>(context)->crash_at_start) abort();
 }
 
-Outcome run(void* context, int slot, std::uint32_t, std::uint64_t chunk, bool) {
+Outcome run(void* context, int slot, std::uint32_t, std::uint64_t chunk, const Death*) {
   auto& sheet = *protocol(static_cast<Sheet*>(context));
   (void)slot;
   sheet.busy.fetch_add(1);

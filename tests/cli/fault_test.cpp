@@ -1,0 +1,238 @@
+/* Kernels that come to grief, through the program: what is found, told, left out. The numbers are those of the table of faults. */
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <numeric>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include <cadre/shm/npy_file.hpp>
+
+#include "program.hpp"
+
+namespace cadre::test {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Arguments = std::vector<std::string>;
+
+// As in harm.cpp.
+enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure };
+
+class Harm : public ::testing::Test {
+ protected:
+  static constexpr std::int64_t kElements = 100'000;
+
+  /** x.npy: 0, 1, 2, ... with the given elements negative. */
+  void write(const std::vector<std::size_t>& bad) {
+    std::vector<double> values(kElements);
+    std::iota(values.begin(), values.end(), 0.0);
+    for (const std::size_t i : bad) values[i] = -1.5;
+    write_npy(x_, DType::f64, {kElements}, values.data());
+  }
+  Outcome run(const std::string& kernel, How how, Arguments more = {}) {
+    Arguments all{"run", kernel, "--plugin", HARM_PATH, "--in", x_, "--param", "how=" + std::to_string(how), "--json"};
+    all.insert(all.end(), more.begin(), more.end());
+    // A sanitizer leaves signals to us.
+    return run_cadre(all, {.environment = {{"ASAN_OPTIONS", "handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigill=0:handle_sigfpe=0:use_sigaltstack=0:detect_leaks=0"}}});
+  }
+  Json json(const std::string& kernel, How how, int exit, const Arguments& more = {}) {
+    const Outcome o = run(kernel, how, more);
+    EXPECT_EQ(o.exit, exit) << o.signal << o.err;
+    return Json::parse(o.out);
+  }
+  Arguments to_y(Arguments more = {}) {
+    more.insert(more.end(), {"--out", y_});
+    return more;
+  }
+  std::vector<double> y() {
+    const auto all = open_npy(y_).as<const double>();
+    return {all.begin(), all.end()};
+  }
+  TemporaryFolder folder_;
+  const std::string x_ = folder_ / "x.npy", y_ = folder_ / "y.npy";
+};
+
+struct Ending {
+  How how;
+  const char* name;
+  const char* signal;  // nullptr: none
+  int exit;            // -1: none
+  const char* what;    // nullptr: none
+  const char* place;   // in the stack; nullptr: no stack
+};
+
+class HarmOfEachKind : public Harm, public ::testing::WithParamInterface<Ending> {};
+
+TEST_P(HarmOfEachKind, FaultsW6W8_IsFoundDownToTheElementAndNamed) {
+  const Ending& e = GetParam();
+  write({73'401});
+  const Json j = json("harm", e.how, 1, to_y());
+  ASSERT_EQ(j.at("faults").at("poison").size(), 1u) << j.dump();
+  const Json& p = j.at("faults").at("poison")[0];
+  EXPECT_EQ(p.at("index"), 73'401);
+  EXPECT_EQ(p.at("value"), -1.5);
+  EXPECT_EQ(p.at("signal"), e.signal ? Json(e.signal) : Json(nullptr));
+  EXPECT_EQ(p.at("exit"), e.exit < 0 ? Json(nullptr) : Json(e.exit));
+  EXPECT_EQ(p.at("what"), e.what ? Json(e.what) : Json(nullptr));
+  EXPECT_EQ(p.at("attempts"), 3);
+  if (e.signal) {
+    EXPECT_GT(p.at("peak_rss"), 0);
+  }
+  if (e.place) {
+    ASSERT_FALSE(p.at("stack").empty());
+    EXPECT_NE(p.at("stack")[0].get<std::string>().find(e.place), std::string::npos) << p.at("stack").dump();
+  }
+  EXPECT_EQ(j.at("faults").at("retries"), 2);
+  EXPECT_EQ(j.at("faults").at("crashes"), e.signal || e.exit >= 0 ? 3 : 0);
+  EXPECT_NE(j.at("error").get<std::string>().find("element 73401 (value -1.5): "), std::string::npos) << j.at("error");
+  EXPECT_FALSE(std::filesystem::exists(y_));
+}
+
+INSTANTIATE_TEST_SUITE_P(Ways, HarmOfEachKind,
+                         ::testing::Values(Ending{kSegv, "Segv", "SIGSEGV", -1, nullptr, "fail_at (harm.cpp:"}, Ending{kFpe, "Fpe", "SIGFPE", -1, nullptr, "fail_at (harm.cpp:"},
+                                           Ending{kIll, "Ill", "SIGILL", -1, nullptr, "fail_at (harm.cpp:"}, Ending{kBus, "Bus", "SIGBUS", -1, nullptr, "fail_at (harm.cpp:"},
+                                           Ending{kAbort, "Abort", "SIGABRT", -1, nullptr, "fail_at (harm.cpp:"}, Ending{kExit, "Exit", nullptr, 7, nullptr, nullptr},
+                                           Ending{kThrow, "Throw", nullptr, -1, "the root of a negative number", nullptr},
+                                           Ending{kThrowOther, "ThrowOther", nullptr, -1, "an exception that is not a std::exception", nullptr},
+                                           Ending{kTerminate, "Terminate", "SIGABRT", -1, "from where nothing may be thrown", "never_throws"},
+                                           Ending{kOverflow, "StackOverflow", "SIGSEGV", -1, nullptr, "deeper (harm.cpp:"}, Ending{kMessage, "Message", nullptr, -1, "no root of it", nullptr},
+                                           Ending{kWriteInput, "WriteToAnInput", "SIGSEGV", -1, nullptr, "fail_at (harm.cpp:"}),
+                         [](const auto& at) { return at.param.name; });
+
+const std::vector<std::size_t> kBad{0, 41, 42, 50'000, 99'999};
+
+TEST_F(Harm, FaultW6_SkipFillsMapOutputsAndListsWhatWasLeftOut) {
+  write(kBad);
+  std::string digest;
+  for (const Arguments& how_run : {Arguments{"--workers", "1"}, {"--workers", "2"}, {"--workers", "5", "--strict"}}) {
+    const Json j = json("harm", kSegv, 3, to_y([&] { Arguments a = how_run; a.insert(a.end(), {"--on-poison", "skip"}); return a; }()));
+    std::vector<std::size_t> listed;
+    for (const Json& p : j.at("faults").at("poison")) listed.push_back(p.at("index"));
+    EXPECT_EQ(listed, kBad);
+    const std::vector<double> got = y();
+    ASSERT_EQ(got.size(), static_cast<std::size_t>(kElements));
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      if (std::find(kBad.begin(), kBad.end(), i) != kBad.end())
+        EXPECT_TRUE(std::isnan(got[i])) << i;
+      else
+        ASSERT_EQ(got[i], 2.0 * static_cast<double>(i));
+    }
+    if (digest.empty()) digest = j.at("digest");
+    EXPECT_EQ(j.at("digest"), digest);
+    EXPECT_NE(j.at("error").get<std::string>().find("5 elements were skipped"), std::string::npos) << j.at("error");
+  }
+}
+
+TEST_F(Harm, FaultW6_SkipLeavesElementsOutOfFoldsAndScattersOnEveryBackend) {
+  write(kBad);
+  std::map<std::string, std::string> digests;
+  for (const Arguments& where : {Arguments{"--backend", "serial"}, {"--backend", "threads", "--workers", "3"}, {"--workers", "2"}}) {
+    Arguments skip = where;
+    skip.insert(skip.end(), {"--on-poison", "skip"});
+    const Json sum = json("harm_sum", kThrow, 3, skip);
+    EXPECT_EQ(sum.at("result").at("n"), kElements - 5);
+    EXPECT_EQ(sum.at("result").at("sum"), 4'999'950'000.0 - 0 - 41 - 42 - 50'000 - 99'999);
+    for (const char* rows : {"rows=100", "rows=3000000"}) {
+      Arguments scatter = skip;
+      scatter.insert(scatter.end(), {"--param", rows});
+      const Json counts = json("harm_count", kThrow, 3, to_y(scatter));
+      const std::vector<double> got = y();
+      std::vector<double> expected(got.size(), 0.0);
+      for (std::size_t i = 0; i < static_cast<std::size_t>(kElements); ++i)
+        if (std::find(kBad.begin(), kBad.end(), i) == kBad.end()) expected[i * 7 % got.size()] += static_cast<double>(i);
+      EXPECT_EQ(got, expected) << rows;
+      std::string& digest = digests[rows];
+      if (digest.empty()) digest = counts.at("digest");
+      EXPECT_EQ(counts.at("digest"), digest);
+    }
+    std::string& digest = digests["sum"];
+    if (digest.empty()) digest = sum.at("digest");
+    EXPECT_EQ(sum.at("digest"), digest);
+  }
+  // The same elements left out because they crash.
+  EXPECT_EQ(json("harm_sum", kAbort, 3, {"--on-poison", "skip"}).at("digest"), digests["sum"]);
+  EXPECT_EQ(json("harm_count", kAbort, 3, to_y({"--on-poison", "skip", "--param", "rows=100"})).at("digest"), digests["rows=100"]);
+}
+
+TEST_F(Harm, FaultW6_SkipWorksInPlace) {
+  write({7});
+  json("harm", kExit, 3, {"--out", x_, "--on-poison", "skip"});
+  const auto all = open_npy(x_).as<const double>();
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (i == 7)
+      EXPECT_TRUE(std::isnan(all[i]));
+    else
+      ASSERT_EQ(all[i], 2.0 * static_cast<double>(i));
+  }
+}
+
+TEST_F(Harm, FaultW5_AnEndlessLoopIsEndedAndNamed) {
+  write({73'401});
+  const Json j = json("harm", kHang, 1, to_y({"--timeout", "0.2", "--retries", "1"}));
+  const Json& p = j.at("faults").at("poison").at(0);
+  EXPECT_EQ(p.at("index"), 73'401);
+  EXPECT_EQ(p.at("what"), "over its deadline of 0.2 s");
+  EXPECT_EQ(p.at("attempts"), 2);
+  ASSERT_FALSE(p.at("stack").empty());
+  EXPECT_NE(p.at("stack")[0].get<std::string>().find("fail_at (harm.cpp:"), std::string::npos) << p.at("stack").dump();
+  EXPECT_EQ(j.at("faults").at("timeouts"), 2);
+}
+
+TEST_F(Harm, FaultJ6_WhereEveryElementFailsTheJobFailsAfterTheMostThatMayBeSkipped) {
+  std::vector<double> values(1000, -1.0);
+  write_npy(x_, DType::f64, {1000}, values.data());
+  const Json j = json("harm", kSegv, 1, to_y({"--on-poison", "skip", "--max-skipped", "3", "--retries", "0"}));
+  EXPECT_NE(j.at("error").get<std::string>().find("more than 3 elements fail (--max-skipped)"), std::string::npos) << j.at("error");
+  EXPECT_GE(j.at("faults").at("poison").size(), 4u);
+  EXPECT_EQ(json("harm", kSegv, 1, to_y({"--on-poison", "skip", "--max-skipped", "0"})).at("faults").at("poison").empty(), false);
+}
+
+TEST_F(Harm, ElementsThatFailOnlyTogetherAreToldAsThat) {
+  write({73'401});
+  const std::string error = json("harm", kCrowd, 1, to_y()).at("error");
+  EXPECT_NE(error.find("none of them alone: they fail only together"), std::string::npos) << error;
+}
+
+TEST_F(Harm, ACrashOfFinishFailsTheJobAfterItsRetries) {
+  write({});
+  const Json j = json("harm_sum", kSegv, 1, {"--param", "finish=1"});
+  EXPECT_NE(j.at("error").get<std::string>().find("while the result was finished: SIGABRT"), std::string::npos) << j.at("error");
+  EXPECT_EQ(j.at("faults").at("crashes"), 3);
+}
+
+TEST_F(Harm, FaultJ5_AKernelThatIsNotAFunctionOfItsInputsIsFoundOut) {
+  write({73'401});
+  const std::string error = json("harm", kImpure, 1, to_y({"--verify-fraction", "1"})).at("error");
+  EXPECT_NE(error.find("not a pure function"), std::string::npos) << error;
+  json("harm", kImpure, 0, to_y({"--verify-fraction", "0"}));
+  write({});
+  for (const char* kernel : {"harm", "harm_count"}) json(kernel, kSegv, 0, to_y({"--verify-fraction", "1"}));
+  json("harm_count", kSegv, 0, to_y({"--verify-fraction", "0.5", "--param", "rows=3000000"}));
+  json("harm_sum", kSegv, 0, {"--verify-fraction", "1"});
+}
+
+TEST_F(Harm, FaultW12_WorkersAreReplacedAfterTheirShareAndNothingIsLost) {
+  write({});
+  const Json plain = json("harm_sum", kSegv, 0), recycled = json("harm_sum", kSegv, 0, {"--max-chunks-per-worker", "5"});
+  EXPECT_EQ(recycled.at("digest"), plain.at("digest"));
+  EXPECT_EQ(recycled.at("faults").at("crashes"), 0);
+  EXPECT_EQ(json("harm_sum", kSegv, 0, {"--max-memory-per-worker", "1K"}).at("digest"), plain.at("digest"));
+}
+
+TEST_F(Harm, FlagsOfProcessesAreRefusedElsewhere) {
+  write({});
+  for (const Arguments& flag : {Arguments{"--timeout", "1"}, {"--max-chunks-per-worker", "5"}, {"--max-memory-per-worker", "1G"}}) {
+    Arguments more = flag;
+    more.insert(more.end(), {"--backend", "threads"});
+    const Outcome o = run("harm_sum", kSegv, more);
+    EXPECT_EQ(o.exit, 2);
+    EXPECT_NE(o.err.find(flag[0] + " needs --backend processes"), std::string::npos) << o.err;
+  }
+  for (const Arguments& bad : {Arguments{"--timeout", "0"}, {"--timeout", "nan"}, {"--on-poison", "ignore"}, {"--max-skipped", "-1"}, {"--verify-fraction", "1.5"}, {"--max-memory-per-worker", "lots"}})
+    EXPECT_EQ(run("harm_sum", kSegv, bad).exit, 2) << bad[0];
+}
+
+}  // namespace
+}  // namespace cadre::test

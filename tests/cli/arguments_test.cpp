@@ -91,8 +91,7 @@ TEST(CliUsage, UnknownChoicesAreRefusedWithTheKnownOnes) {
 }
 
 TEST(CliUsage, WhatIsNotBuiltYetSaysSo) {
-  for (const Arguments& flag : {Arguments{"--timeout", "3"}, {"--journal", "d"}, {"--resume"}, {"--on-poison", "skip"}, {"--max-skipped", "1"}, {"--max-chunks-per-worker", "1"},
-                                {"--max-memory-per-worker", "1"}, {"--verify-fraction", "0.5"}, {"--strict"}, {"--sandbox"}, {"--expr", "y = x"}}) {
+  for (const Arguments& flag : {Arguments{"--journal", "d"}, {"--resume"}, {"--sandbox"}, {"--expr", "y = x"}}) {
     Arguments all{"run", "sum", "--in", "x.npy"};
     all.insert(all.end(), flag.begin(), flag.end());
     expect_refused(all, flag[0] + " is not built yet");
@@ -150,7 +149,7 @@ TEST_F(CliJobFile, ErrorsNameFileAndLine) {
   expect_refused_at("workers = 0\n" + step, 1, "workers = 0: not a whole number from 1 to 1024");
   expect_refused_at("\nworkers = nan\n" + step, 2, "workers = nan: not a whole number from 1 to 1024");
   expect_refused_at("\n\nbackend = \"gpu\"\n" + step, 3, "backend = gpu: not one of serial, threads, processes");
-  expect_refused_at("timeout = 3\n" + step, 1, "timeout is not built yet");
+  expect_refused_at("journal = \"d\"\n" + step, 1, "journal is not built yet");
   expect_refused_at("start = \"spawn\"\n" + step, 1, "start spawn is not built yet");
 }
 

@@ -62,7 +62,7 @@ TEST(Flags, WhatIsNotBuiltYetSaysSo) {
     if (flag.built) continue;
     EXPECT_EQ(refusal(flag.name, "1"), std::string("--") + flag.name + " is not built yet");
   }
-  EXPECT_EQ(refusal("timeout", "3", "job.toml:2"), "job.toml:2: timeout is not built yet");
+  EXPECT_EQ(refusal("journal", "d", "job.toml:2"), "job.toml:2: journal is not built yet");
   EXPECT_EQ(refusal("start", "spawn"), "--start spawn is not built yet");
 }
 

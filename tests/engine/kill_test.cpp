@@ -229,7 +229,7 @@ TEST_F(KilledSupervisors, FaultC3_BothKilledFailsTheJobAndLeavesNothing) {
 TEST_F(KilledSupervisors, FaultW4_AWorkerStoppedWhileItCombinesIsReplaced) {
   const Options options{.workers = 2, .isa = resolve_isa(Isa::automatic)};
   const KernelTable table(options);
-  Executor executor(Backend::processes, {.workers = 2});
+  Executor executor(Backend::processes, {.workers = 2}, {});
   Report expected;
   JobRun(job_, table, executor).run(expected);
   std::atomic<bool> over{false};

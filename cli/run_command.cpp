@@ -74,7 +74,7 @@ int run(const Arguments& a, Context& context) {
   job.chunk = settings.chunk;
   job.digest = settings.digest;
 
-  check_job(job, settings.options);
+  if (!is_computed(settings.options)) check_job(job, settings.options);
   StopSignals signals(settings.json);
   Report report;
   {

@@ -22,13 +22,15 @@ class Hands {
 
   virtual ~Hands() = default;
   /** Runs the chunks of the Work that this was made with. complete == false: stopped, or failed as the result or a Complaint says. */
-  virtual PoolResult run(std::uint64_t chunks, bool ordered, const Look& look) = 0;
+  virtual PoolResult run(std::uint64_t chunks, bool ordered, const Look& look, const Continuation& continuation) = 0;
   /** The epoch that the next run() has. */
   virtual std::uint32_t next_epoch() const = 0;
   /** SlotLine[slots] and the stop word that the Work refers to. */
   virtual SlotLine* lines() = 0;
   virtual std::atomic<std::uint32_t>* stop() = 0;
   virtual Pool* pool() { return nullptr; }
+  /** Slots that may own something; 0: as many as there are workers. */
+  virtual int slots() const { return 0; }
 };
 
 /** `work` and `plugins` outlive the hands. `truncated`: where accesses beyond the end of a mapped file are noted. */
@@ -41,6 +43,7 @@ struct HandsPlan {
   std::uint64_t timeout_ns = 0;
   std::uint64_t max_chunks = 0, max_memory = 0;  // of one worker process, then it is replaced; 0: any
   SlotTrouble* troubles = nullptr;
+  bool attach = false;  // the pool's board is an earlier program's
 };
 std::unique_ptr<Hands> make_serial(const HandsPlan&);
 std::unique_ptr<Hands> make_threads(const HandsPlan&);

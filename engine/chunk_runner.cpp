@@ -155,10 +155,7 @@ Outcome ChunkRunner::run(std::uint32_t slot, std::uint32_t epoch, std::uint64_t 
   const Record record = predecessor ? Record::of(place.line->record.load()) : Record{};
   if (predecessor && work_.n_segments > 0) release_locks(protocol(reinterpret_cast<Segment*>(work_.segments)), work_.n_segments, slot, record);
   const auto abandoned = [&] { return place.stop->load() == static_cast<std::uint32_t>(Stop::abandon); };
-  if (predecessor && abandoned()) {
-    if (work_.n_segments > 0) release_locks(protocol(reinterpret_cast<Segment*>(work_.segments)), work_.n_segments, slot, Record{});
-    return Outcome::abandoned;
-  }
+  if (predecessor && abandoned()) return Outcome::abandoned;  // record and lock stay: whoever takes the job up again goes on from there
   try {
     if (!prepare(slot, epoch, chunk)) return Outcome::abandoned;
     if (work_.images) {

@@ -6,7 +6,9 @@
 #include <mutex>
 
 #include <cadre/engine/executor.hpp>
+#include <cadre/engine/job_facts.hpp>
 #include <cadre/engine/job_run.hpp>
+#include <cadre/engine/journal.hpp>
 #include <cadre/engine/kernel_table.hpp>
 #include <cadre/engine/lambda_check.hpp>
 #include <cadre/pool/cpus.hpp>
@@ -32,6 +34,9 @@ Options resolved(Options o) {
   if (!(o.verify_fraction >= 0 && o.verify_fraction <= 1)) throw Error("verify_fraction must be 0 to 1");
   if (o.backend == Backend::serial) o.workers = 1;
   if (o.backend == Backend::processes && o.start != StartMethod::fork) throw Error(std::string("--start ") + name_of(o.start) + " is not built yet; use fork");
+  if (!o.journal.empty() && o.backend != Backend::processes)
+    throw Error(std::string("--journal keeps what worker processes do: it can not be had with --backend ") + name_of(o.backend));
+  if (o.resume && o.journal.empty()) throw Error("--resume carries on with a journal: name it with --journal DIR");
   o.isa = resolve_isa(o.isa);
   return o;
 }
@@ -51,24 +56,63 @@ FaultLimits fault_limits(const Options& o) {
   return {.retries = o.retries, .skip = o.on_poison == OnPoison::skip, .max_skipped = o.max_skipped, .strict = o.strict, .verify_fraction = o.verify_fraction};
 }
 
+void tell_skipped(Report& report) {
+  const std::size_t n = report.faults.poison.size();
+  if (report.error.empty() && n > 0)
+    report.error = std::to_string(n) + (n == 1 ? " element was skipped: " : " elements were skipped, the first: ") + sentence_of(report.faults.poison.front());
+}
+
 }  // namespace
 
 void check_job(const Job& job, const Options& options) { check_steps(job, KernelTable(resolved(options))); }
 
+bool is_computed(const Options& options) noexcept {
+  return options.resume && !options.journal.empty() && Journal::is_computed(options.journal);
+}
+
 struct Engine::Impl {
   Options options;
+  std::unique_ptr<Journal> journal;
   KernelTable table;
   ProgramImage image;
   Executor executor;
   std::mutex one_job;
 
-  explicit Impl(const Options& o) : options(resolved(o)), table(options), executor(options.backend, hands_plan(options), fault_limits(options)) {}
+  explicit Impl(const Options& o)
+      : options(resolved(o)),
+        journal(open_journal(options)),
+        table(options),
+        executor(options.backend, hands_plan(options), fault_limits(options), kept(),
+                 kept() && journal->resumed() ? std::optional(journal->checkpoint().generation) : std::nullopt) {}
+
+  // A journal that is finished has no memory any more, and needs none.
+  bool kept() const { return journal && !journal->finished(); }
+
+  static std::unique_ptr<Journal> open_journal(const Options& options) {
+    std::unique_ptr<Journal> journal;
+    if (!options.journal.empty()) journal = std::make_unique<Journal>(options);
+    if (journal && !journal->finished())
+      Arena::make_in(journal->arena_file());
+    else
+      Arena::instance();
+    return journal;
+  }
+
+  // The job has ended before its time: the journal is put onto the disk as it is.
+  void keep_journal(JobRun& run, Report& report) {
+    const std::string& directory = journal->directory();
+    try {
+      run.sync();
+      journal->close();
+      report.error += "; the same command with --resume carries on from the journal in " + directory;
+    } catch (const Error& e) {
+      report.error += "; the journal in " + directory + " is not on the disk (" + e.what() +
+                      "): until the machine is started again, the same command with --resume carries on from it";
+    }
+  }
 };
 
-Engine::Engine(Options options) {
-  Arena::instance();
-  impl_ = std::make_unique<Impl>(options);
-}
+Engine::Engine(Options options) : impl_(std::make_unique<Impl>(options)) {}
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
@@ -99,41 +143,65 @@ Faults Engine::faults() const {
 
 Report Engine::run(const Job& job) {
   const std::lock_guard lock(impl_->one_job);
-  JobRun run(job, impl_->table, impl_->executor);
+  Journal* const journal = impl_->journal.get();
+  if (journal) {
+    if (!job.arrays.empty())
+      throw Error("array " + job.arrays.begin()->first +
+                  ": a job with a journal takes files alone: the program's own arrays end with the program");
+    // What the checks say of bad input is said before a journal is begun for it.
+    if (journal->checkpoint().state == Checkpoint::State::running) check_steps(job, impl_->table);
+    journal->begin(job_facts(job, impl_->table),
+                   journal->checkpoint().state == Checkpoint::State::running ? input_facts(job, impl_->table) : std::vector<Fact>{});
+    if (journal->finished()) {
+      Report told = journal->checkpoint().report;
+      tell_skipped(told);
+      return told;
+    }
+  }
+  JobRun run(job, impl_->table, impl_->executor, journal);
   Report report;
   report.job = job.name.empty() && !job.steps.empty() ? job.steps.front().kernel : job.name;
   report.backend = impl_->options.backend;
   report.start = impl_->options.start;
   report.workers = impl_->options.workers;
   report.isa = impl_->options.isa;
-  impl_->executor.begin_job();
+  if (!journal || !journal->resumed()) impl_->executor.begin_job();
   const Faults before = faults();
+  const auto tell_faults = [&] {
+    const Faults after = faults();
+    report.faults.crashes = after.crashes - before.crashes;
+    report.faults.timeouts = after.timeouts - before.timeouts;
+    report.faults.retries = after.retries - before.retries;
+    report.faults.poison = after.poison;
+    if (report.error.empty() && !after.poison.empty()) report.exit_code = 3;
+  };
   try {
-    run.run(report);
+    run.run(report, tell_faults);
   } catch (const Interrupted& stopped) {
     report.error = "interrupted by " + signal_name(stopped.signal);
     report.exit_code = 128 + stopped.signal;
   } catch (const Error& e) {
-    if (e.kind() == Error::Kind::usage) throw;
+    if (e.kind() == Error::Kind::usage && !(journal && impl_->executor.has_posted())) {
+      if (journal && !journal->resumed()) run.discard();
+      throw;
+    }
     report.error = e.what();
     report.exit_code = 1;
   }
-  if (!report.error.empty()) report.outputs.clear();  // files get their names when all steps are done
-  const Faults after = faults();
-  report.faults.crashes = after.crashes - before.crashes;
-  report.faults.timeouts = after.timeouts - before.timeouts;
-  report.faults.retries = after.retries - before.retries;
-  report.faults.poison = after.poison;
-  if (report.error.empty() && !after.poison.empty()) {
-    const std::size_t n = after.poison.size();
-    report.error = std::to_string(n) + (n == 1 ? " element was skipped: " : " elements were skipped, the first: ") + sentence_of(after.poison.front());
-    report.exit_code = 3;
+  if (!report.error.empty()) {
+    report.outputs.clear();  // files get their names when all steps are done
+    tell_faults();
+    if (journal) impl_->keep_journal(run, report);
   }
+  tell_skipped(report);
   return report;
 }
 
 std::vector<std::byte> Engine::run_lambda(const detail::Lambda& lambda, std::vector<AnyArray> inputs, std::vector<AnyArray> outputs, AnyArray* column) {
   const std::lock_guard lock(impl_->one_job);
+  if (impl_->journal)
+    throw Error(std::string(lambda.name) +
+                ": an engine with a journal runs the one job of it; make another engine for lambdas, without a journal");
   if (impl_->options.backend == Backend::processes) impl_->image.check(lambda);
   for (const auto* arrays : {&inputs, &outputs})
     for (const AnyArray& a : *arrays)

@@ -31,9 +31,12 @@ void request_stop(int signal) noexcept;
     there is one. Starts no worker. Engine::run does it too. */
 void check_job(const Job&, const Options&);
 
+/** Whether there is a journal to resume in which nothing is left to be computed: its inputs may have become outputs, or be gone. */
+bool is_computed(const Options&) noexcept;
+
 class Engine {
  public:
-  /** Forks the workers. Throws Error: options out of range, no memory, no processes to be had. */
+  /** Forks the workers. Throws Error: options out of range, no memory, no processes to be had, a journal that can not be used. */
   explicit Engine(Options options = {});
   /** Ends the workers and waits until they are gone. Arrays live on. */
   ~Engine();
@@ -83,7 +86,8 @@ class Engine {
     return sums.as<R>();
   }
 
-  /** Runs the job. Bad input throws Error (usage); a job that failed is told in the report (error, exit_code). */
+  /** Runs the job. Bad input throws Error (usage); a job that failed is told in the report (error, exit_code). With a journal: one job, over files
+      alone, and no lambdas. One that the journal has finished is told again. */
   Report run(const Job& job);
 
   /** Processes of the pool at this moment, for tests and tools: workers by slot (0: none just now), zygote and standby. Empty on other backends. */

@@ -95,20 +95,39 @@ struct Executor::Shared {
   Complaint complaints[];                // [slots]
 };
 
-Executor::Executor(Backend backend, const HandsPlan& plan, const FaultLimits& limits) : plan_(plan), limits_(limits), in_caller_(backend != Backend::processes) {
+Executor::Executor(Backend backend, const HandsPlan& plan, const FaultLimits& limits, bool journal, std::optional<std::uint64_t> resumed)
+    : plan_(plan), limits_(limits), in_caller_(backend != Backend::processes) {
+  // Everything has its place whatever the number of workers and the options, and is reserved in one order, so that the next program finds it.
   Arena& arena = Arena::instance();
-  const auto slots = static_cast<std::size_t>(plan.workers);
-  shared_ = new (arena.reserve(sizeof(Shared) + slots * sizeof(Complaint))) Shared{};
-  troubles_ = reinterpret_cast<SlotTrouble*>(arena.reserve(slots * sizeof(SlotTrouble)));  // fresh memory is zero: no search
-  most_poison_ = static_cast<std::uint32_t>(limits.max_skipped + slots);
-  poison_ = reinterpret_cast<PoisonList*>(arena.reserve(sizeof(PoisonList) + most_poison_ * sizeof(PoisonEntry)));
+  constexpr std::size_t bytes = sizeof(Shared) + kMaxWorkers * sizeof(Complaint), trouble_bytes = kMaxWorkers * sizeof(SlotTrouble);
+  std::byte* memory = arena.reserve(bytes);
+  shared_ = reinterpret_cast<Shared*>(memory);
+  troubles_ = reinterpret_cast<SlotTrouble*>(arena.reserve(trouble_bytes));  // fresh memory is zero: no search
+  most_poison_ = static_cast<std::uint32_t>(limits.max_skipped) + kMaxWorkers;
+  poison_ = reinterpret_cast<PoisonList*>(arena.reserve(sizeof(PoisonList) + (kMostSkipped + kMaxWorkers) * sizeof(PoisonEntry)));
+  if (journal) ledger_.keep();
+  arena.secure(memory, bytes);
+  arena.secure(troubles_, trouble_bytes);
+  arena.secure(poison_, sizeof(PoisonList) + most_poison_ * sizeof(PoisonEntry));
+  if (!resumed) {
+    new (memory) Shared{};
+  } else {
+    shared_->truncated.store(nullptr);
+    for (int slot = 0; slot < kMaxWorkers; ++slot) shared_->complaints[slot].epoch.store(0);
+  }
   plan_.work = &shared_->work;
   plan_.troubles = troubles_;
   plan_.truncated = &shared_->truncated;
+  plan_.attach = resumed.has_value();
   switch (backend) {
     case Backend::serial: hands_ = make_serial(plan_); break;
     case Backend::threads: hands_ = make_threads(plan_); break;
     case Backend::processes: hands_ = make_processes(plan_); break;
+  }
+  slots_ = std::max(hands_->slots(), plan.workers);
+  if (resumed) {
+    ledger_.attach(*resumed);
+    arena.discard_unused();
   }
 }
 
@@ -119,10 +138,25 @@ Executor::~Executor() {
 
 const void* Executor::capture_address() const { return shared_->work.code.capture; }
 
-std::byte* Executor::kept(std::shared_ptr<Storage>& storage, std::uint64_t bytes) {
+std::byte* Executor::kept(std::shared_ptr<Storage>& storage, Role role, std::uint64_t bytes, std::uint32_t index) {
   if (!storage || storage->bytes() < bytes) {
     storage.reset();
-    storage = allocate_storage(bytes, false);
+    storage = ledger_.allocate(role, index, bytes, false);
+  } else {
+    ledger_.note(role, index, *storage);
+  }
+  return storage->data();
+}
+
+// For what has room for more slots than there are now.
+std::byte* Executor::kept_sparse(std::shared_ptr<Storage>& storage, Role role, std::uint64_t bytes, std::uint64_t secured) {
+  if (!ledger_.kept()) return kept(storage, role, secured);
+  if (!storage || storage->bytes() < bytes) {
+    storage.reset();
+    storage = ledger_.reserve(role, 0, bytes, secured);
+  } else {
+    ledger_.note(role, 0, *storage, true);
+    Arena::instance().secure(storage->data(), secured);
   }
   return storage->data();
 }
@@ -145,9 +179,11 @@ void Executor::add_mapping(const AnyArray& array, bool writable) {
 }
 
 void Executor::give_partials(std::uint64_t bytes) {
-  partials_.resize(static_cast<std::size_t>(plan_.workers));
-  auto* list = reinterpret_cast<std::uint64_t*>(kept(partial_list_, partials_.size() * sizeof(std::uint64_t)));
-  for (std::size_t slot = 0; slot < partials_.size(); ++slot) list[slot] = address_of(kept(partials_[slot], bytes));
+  partials_.resize(slots());
+  auto* list = reinterpret_cast<std::uint64_t*>(
+      kept_sparse(partial_list_, Role::partial_list, kMaxWorkers * sizeof(std::uint64_t), slots() * sizeof(std::uint64_t)));
+  for (std::size_t slot = 0; slot < slots(); ++slot)
+    list[slot] = address_of(kept(partials_[slot], Role::partial, bytes, static_cast<std::uint32_t>(slot)));
   draft_.partials = address_of(list);
   draft_.partial_bytes = bytes;
 }
@@ -155,7 +191,7 @@ void Executor::give_partials(std::uint64_t bytes) {
 void Executor::describe(Pass& pass) {
   Work& w = draft_;
   w.kind = WorkKind::kernel;
-  w.slots = static_cast<std::uint32_t>(plan_.workers);
+  w.slots = static_cast<std::uint32_t>(slots_);
   w.code = pass.code;
   w.plan = pass.plan;
   w.n_mappings = w.n_columns = w.n_segments = w.ordered = w.copies = w.n_results = w.n_bulk = w.stream = 0;
@@ -219,9 +255,9 @@ void Executor::describe_scatter(Pass& pass, std::uint64_t row_bytes) {
     // A big column is set to its identity by the workers.
     const std::uint64_t bytes = rows_padded(w) * size_of(type);
     const bool zero = out.op == CADRE_ADD && bytes < kBulkFrom;
-    auto storage = allocate_storage(bytes, zero);
+    auto storage = ledger_.allocate(Role::column, w.n_columns - 1, bytes, zero);
     column.address = address_of(storage->data());
-    if (!zero && bytes < kBulkFrom) fill_identity(column, storage->data(), rows_padded(w));
+    if (!zero && bytes < kBulkFrom && ledger_.fresh()) fill_identity(column, storage->data(), rows_padded(w));
     if (bytes >= kBulkFrom) w.bulk[w.n_bulk++] = {.to = column.address, .bytes = bytes, .column = w.n_columns - 1};
     Shape shape(pass.plan.outputs[o].shape, pass.plan.outputs[o].shape + pass.plan.outputs[o].ndim);
     columns_.emplace_back(storage, storage->data(), to_dtype(type), std::move(shape), true);
@@ -241,7 +277,7 @@ void Executor::describe_memory(Pass& pass) {
 
   if (pass.plan.accumulator_bytes > 0) {
     w.accumulator_stride = round_up(pass.plan.accumulator_bytes, pass.plan.accumulator_bytes >= 64 ? 64 : 8);
-    w.accumulators = address_of(kept(accumulators_, std::max<std::uint64_t>(c.chunks, 1) * w.accumulator_stride));
+    w.accumulators = address_of(kept(accumulators_, Role::accumulators, std::max<std::uint64_t>(c.chunks, 1) * w.accumulator_stride));
   }
   std::uint64_t partial_bytes = 0, map_bytes = 0;
   for (std::uint32_t o = 0; o < w.n_outputs; ++o)
@@ -255,8 +291,8 @@ void Executor::describe_memory(Pass& pass) {
       w.room_pages = room_pages(w.chunk_elements);
       partial_bytes += list_bytes(value_bytes(w)) + w.room_pages * PageLayout(w.n_segments, value_bytes(w)).bytes;
     }
-    auto* segments = reinterpret_cast<Segment*>(kept(segments_, w.n_segments * sizeof(Segment)));
-    for (std::uint32_t s = 0; s < w.n_segments; ++s) new (&segments[s]) Segment{};
+    auto* segments = reinterpret_cast<Segment*>(kept(segments_, Role::segments, w.n_segments * sizeof(Segment)));
+    for (std::uint32_t s = 0; s < w.n_segments && ledger_.fresh(); ++s) new (&segments[s]) Segment{};
     w.segments = address_of(segments);
   }
   w.copies_at = round_up(partial_bytes, 64);
@@ -265,18 +301,40 @@ void Executor::describe_memory(Pass& pass) {
   if (partial_bytes > 0) {
     give_partials(partial_bytes);
     w.image_stride = round_up(image_bytes(w), 64);
-    w.images = address_of(kept(images_, w.image_stride * w.slots));
+    w.images = address_of(kept_sparse(images_, Role::images, w.image_stride * kMaxWorkers, w.image_stride * w.slots));
   }
 }
 
-void Executor::post(std::uint64_t chunks, const Pass& pass, const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+void Executor::post(PassStage stage, std::uint64_t chunks, Pass& pass, const std::function<void(std::uint64_t, std::uint64_t)>& progress) {
+  if (ledger_.over(stage)) {
+    if (stage == PassStage::kernel) {
+      pass.resumed = chunks;
+      collect_poison(ledger_.kernel_epoch(), pass);
+    }
+    return;
+  }
   if (const int signal = stop_requested()) throw Interrupted{signal};
+  const bool attach = ledger_.begun(stage);
+  if (attach) {
+    ledger_.require_layout(draft_);
+    forget_failures(ledger_.epoch());
+  }
+  // Published again also for a job that is on the board: functions and descriptors are this program's.
   publish(draft_, shared_->work);
-  const std::uint32_t epoch = hands_->next_epoch();
-  const PoolResult result = hands_->run(chunks, draft_.ordered != 0, [&](std::uint64_t done) {
-    if (progress) progress(done, chunks);
-    return stop_requested() ? Stop::drain : Stop::no;
-  });
+  posted_ = true;
+  std::uint32_t epoch = hands_->next_epoch();
+  const Continuation continuation{attach, [&](std::uint32_t given) {
+                                    epoch = given;
+                                    if (!attach) ledger_.begin_stage(stage, given, draft_);
+                                  }};
+  const PoolResult result = hands_->run(
+      chunks, draft_.ordered != 0,
+      [&](std::uint64_t done) {
+        if (progress) progress(done, chunks);
+        return stop_requested() ? Stop::drain : Stop::no;
+      },
+      continuation);
+  if (stage == PassStage::kernel) pass.resumed = result.found_done;
   if (const void* at = shared_->truncated.exchange(nullptr)) {
     for (const AnyArray& a : mapped_)
       if (a.storage->file() && at >= a.storage->data() && at < a.storage->data() + a.storage->bytes())
@@ -285,6 +343,7 @@ void Executor::post(std::uint64_t chunks, const Pass& pass, const std::function<
   }
   collect_poison(epoch, pass);
   if (!result.complete) explain(result, epoch, pass);
+  ledger_.end_stage(stage);
 }
 
 void Executor::begin_job() {
@@ -292,9 +351,32 @@ void Executor::begin_job() {
   found_.clear();
 }
 
+// Whoever takes up a job that failed wants what failed to be tried again, as often as at first. What is left out of something that was combined stays so.
+// Where elements are skipped nothing was given up.
+void Executor::forget_failures(std::uint32_t epoch) {
+  if (limits_.skip) return;
+  Board& board = hands_->pool()->board();
+  for (std::size_t slot = 0; slot < slots(); ++slot) {
+    board.watches[slot].charged_hint.store(0);
+    if (!Record::of(board.lines[slot].record.load()).ready)
+      for (Search& search : troubles_[slot].search) search.epoch = 0;
+  }
+  const std::uint32_t taken = std::min(poison_->taken.load(), most_poison_);
+  for (std::uint32_t i = 0; i < taken; ++i) {
+    PoisonEntry& e = poison_->entries[i];
+    if (e.epoch.load() != epoch || e.chunk >= kMaxChunks || board.words[e.chunk].load() == chunk_word(epoch, chunk_state::done)) continue;
+    bool combined = false;
+    for (std::size_t slot = 0; slot < slots(); ++slot) {
+      const Record r = Record::of(board.lines[slot].record.load());
+      combined |= board.lines[slot].hint.load() == chunk_word(epoch, e.chunk) && (r.ready || r.from > e.element - range_of(draft_, e.chunk).first);
+    }
+    if (!combined) e.epoch.store(0);
+  }
+}
+
 std::uint64_t Executor::retries() const {
   std::uint64_t sum = 0;
-  for (int slot = 0; slot < plan_.workers; ++slot) sum += hands_->lines()[slot].retries.load();
+  for (int slot = 0; slot < slots_; ++slot) sum += hands_->lines()[slot].retries.load();
   return sum;
 }
 
@@ -376,24 +458,24 @@ void Executor::run(Pass& pass, const std::function<void(std::uint64_t, std::uint
   describe_memory(pass);
   Work& w = draft_;
   if (w.n_bulk > 0) clear_columns(pass);
-  if (pass.chunks > 0) post(pass.chunks, pass, progress);
+  if (pass.chunks > 0) post(PassStage::kernel, pass.chunks, pass, progress);
   if (w.accumulators || !pass.result_names.empty() || pass.always_finish) finish(pass);
   if (!columns_.empty()) copy_columns(pass);
 }
 
-void Executor::post_bulk(const Pass& pass) {
+void Executor::post_bulk(PassStage stage, Pass& pass) {
   Work& w = draft_;
   const std::uint32_t ordered = std::exchange(w.ordered, 0);
   w.kind = WorkKind::bulk;
   std::uint64_t blocks = 0;
   for (std::uint32_t i = 0; i < w.n_bulk; ++i) blocks += (w.bulk[i].bytes + kBulkBytes - 1) / kBulkBytes;
-  post(blocks, pass, {});
+  post(stage, blocks, pass, {});
   w.n_bulk = 0;
   w.ordered = ordered;
 }
 
 void Executor::clear_columns(Pass& pass) {
-  post_bulk(pass);
+  post_bulk(PassStage::clear, pass);
   draft_.kind = WorkKind::kernel;
 }
 
@@ -411,7 +493,7 @@ void Executor::copy_columns(Pass& pass) {
     else
       w.bulk[w.n_bulk++] = {.to = address_of(out.array.data), .from = address_of(column.data), .bytes = column.bytes()};
   }
-  if (w.n_bulk > 0) post_bulk(pass);
+  if (w.n_bulk > 0) post_bulk(PassStage::copy, pass);
 }
 
 void Executor::finish(Pass& pass) {
@@ -430,10 +512,10 @@ void Executor::finish(Pass& pass) {
     count.push_back(n);
     bytes += round_up(n * 8, 64);
   }
-  std::byte* area = kept(finish_area_, bytes);
+  std::byte* area = kept(finish_area_, Role::finish_area, bytes);
   for (std::uint32_t r = 0; r < w.n_results; ++r) w.results[r] = address_of(area + at[r]);
   if (pass.plan.accumulator_bytes > 0) {
-    pass.previous = allocate_storage(pass.plan.accumulator_bytes, false);
+    pass.previous = ledger_.allocate(Role::previous, 0, pass.plan.accumulator_bytes, false);
     w.previous = address_of(pass.previous->data());
   }
   const auto map_storage = [&](const std::shared_ptr<Storage>& s) { add_mapping(AnyArray(s, s->data(), DType::u8, {static_cast<std::int64_t>(s->bytes())}, true), true); };
@@ -441,7 +523,7 @@ void Executor::finish(Pass& pass) {
   for (const PassOutput& out : pass.outputs)
     if (out.array.storage && out.kind == CADRE_OUT_FINISH) map_storage(out.array.storage);
   for (const AnyArray& column : columns_) map_storage(column.storage);
-  post(1, pass, {});
+  post(PassStage::finish, 1, pass, {});
   for (std::uint32_t r = 0; r < w.n_results; ++r) {
     const cadre_shape& shape = pass.plan.results[r];
     SmallResult result{.name = pass.result_names[r], .shape = Shape(shape.shape, shape.shape + shape.ndim), .values = std::vector<double>{}};
@@ -471,9 +553,9 @@ std::vector<std::byte> Executor::hash_blocks(const std::vector<AnyArray>& arrays
   w.elements = blocks;
   w.chunk_elements = std::max<std::uint64_t>(blocks / 4096, 1);
   w.chunks = (blocks + w.chunk_elements - 1) / w.chunk_elements;
-  std::byte* hashes = kept(hashes_, std::max<std::uint64_t>(blocks * kHashBytes, 64));
+  std::byte* hashes = kept(hashes_, Role::hashes, std::max<std::uint64_t>(blocks * kHashBytes, 64));
   w.hashes = address_of(hashes);
-  if (blocks > 0) post(w.chunks, pass, {});
+  if (blocks > 0) post(PassStage::digest, w.chunks, pass, {});
   return {hashes, hashes + blocks * kHashBytes};
 }
 

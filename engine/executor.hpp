@@ -4,10 +4,12 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include <cadre/engine/backend.hpp>
+#include <cadre/engine/ledger.hpp>
 #include <cadre/engine/report.hpp>
 #include <cadre/engine/work.hpp>
 #include <cadre/shm/array.hpp>
@@ -39,6 +41,7 @@ struct Pass {
 
   /* What came of it. */
   std::uint64_t chunks = 0;
+  std::uint64_t resumed = 0;           // of them, those that an earlier program had done
   std::shared_ptr<Storage> previous;   // the finished accumulator
   std::vector<SmallResult> results;
 };
@@ -59,7 +62,8 @@ struct FaultLimits {
 
 class Executor {
  public:
-  Executor(Backend backend, const HandsPlan& plan, const FaultLimits& limits);
+  /** With a journal its memory is kept in a ledger; `resumed`: an earlier program's is taken up, of the checkpoint of that number. */
+  Executor(Backend backend, const HandsPlan& plan, const FaultLimits& limits, bool journal = false, std::optional<std::uint64_t> resumed = {});
   ~Executor();
 
   /** Runs one pass to its end. Throws Error (failed) when it can not be, Interrupted when a stop was asked for. */
@@ -69,12 +73,18 @@ class Executor {
 
   /** Forgets the poison of the job before. */
   void begin_job();
+  /** The job was begun by an earlier program, which has found these. */
+  void carry_on(std::vector<Poison> found) { found_ = std::move(found); }
   /** Elements of the job that fail, by pass and index. */
   const std::vector<Poison>& poison() const { return found_; }
   /** Chunks run again from their start, since the engine was made. */
   std::uint64_t retries() const;
 
   Pool* pool() { return hands_->pool(); }
+  /** Something has run. */
+  bool has_posted() const { return posted_; }
+  /** What a journal knows of the pass. */
+  Ledger& ledger() { return ledger_; }
   /** Where the captures of a pass's code are while it runs. */
   const void* capture_address() const;
 
@@ -85,14 +95,17 @@ class Executor {
   void describe_memory(Pass& pass);
   void add_mapping(const AnyArray& array, bool writable);
   void give_partials(std::uint64_t bytes);
-  void post(std::uint64_t chunks, const Pass& pass, const std::function<void(std::uint64_t, std::uint64_t)>& progress);
+  void post(PassStage stage, std::uint64_t chunks, Pass& pass, const std::function<void(std::uint64_t, std::uint64_t)>& progress);
   void finish(Pass& pass);
   void clear_columns(Pass& pass);
   void copy_columns(Pass& pass);
-  void post_bulk(const Pass& pass);
+  void post_bulk(PassStage stage, Pass& pass);
   void collect_poison(std::uint32_t epoch, const Pass& pass);
+  void forget_failures(std::uint32_t epoch);
   [[noreturn]] void explain(const PoolResult& result, std::uint32_t epoch, const Pass& pass);
-  std::byte* kept(std::shared_ptr<Storage>& storage, std::uint64_t bytes);
+  std::byte* kept(std::shared_ptr<Storage>& storage, Role role, std::uint64_t bytes, std::uint32_t index = 0);
+  std::byte* kept_sparse(std::shared_ptr<Storage>& storage, Role role, std::uint64_t bytes, std::uint64_t secured);
+  std::size_t slots() const { return static_cast<std::size_t>(slots_); }
 
   HandsPlan plan_;
   const FaultLimits limits_;
@@ -101,9 +114,12 @@ class Executor {
   PoisonList* poison_ = nullptr;
   std::uint32_t most_poison_ = 0;
   std::vector<Poison> found_;
+  bool posted_ = false;
+  Ledger ledger_;
   Work draft_;                           // of the current pass; published when it is posted
   std::unique_ptr<Hands> hands_;
   const bool in_caller_;                 // serial and threads: chunks run in this process
+  int slots_ = 0;                        // workers, and what a journal has beyond them
 
   // Memory that stays from pass to pass, grown as needed.
   std::shared_ptr<Storage> accumulators_, segments_, images_, finish_area_, partial_list_, hashes_;

@@ -24,6 +24,8 @@ constexpr Flag kFlags[] = {
     {"json", nullptr, "one JSON object on stdout, nothing else there", true},
     {"no-progress", nullptr, "no progress bar", true},
     {"quiet", nullptr, "print the small results and nothing else", true},
+    {"journal", "DIR", "keep the job there, so that it can be carried on with after any kill", true},
+    {"resume", nullptr, "carry on with the job in the journal", true},
     {"sandbox", nullptr, "plug-ins without network, exec, new files", false},
     {"timeout", "SECONDS", "that a kernel may take for a chunk (processes only; default: any time)", true},
     {"strict", nullptr, "map outputs go through a worker's own memory: a stray write can not reach another chunk", true},
@@ -32,8 +34,6 @@ constexpr Flag kFlags[] = {
     {"max-chunks-per-worker", "N", "replace a worker process after so many chunks", true},
     {"max-memory-per-worker", "BYTES", "replace a worker process when it holds so much memory of its own (64M, 2G)", true},
     {"verify-fraction", "F", "run that share of the chunks, 0 to 1, twice and compare", true},
-    {"journal", "DIR", "keep the job resumable there", false},
-    {"resume", nullptr, "carry on from the journal", false},
 };
 
 std::string typed(const std::string& name, const std::string& value, const std::string& where) {
@@ -156,6 +156,11 @@ void apply_flag(RunSettings& s, const std::string& name, const std::string& valu
     s.json = on(label, value);
   } else if (name == "no-progress") {
     s.progress = !on(label, value);
+  } else if (name == "journal") {
+    if (value.empty()) throw Error(label + ": no directory is named");
+    s.options.journal = value;
+  } else if (name == "resume") {
+    s.options.resume = on(label, value);
   } else if (name == "quiet") {
     s.quiet = on(label, value);
   }

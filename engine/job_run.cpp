@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include <cadre/engine/digest.hpp>
 #include <cadre/kernels/registry.hpp>
@@ -148,8 +149,10 @@ class Checker {
 
 void check_steps(const Job& job, const KernelTable& table) { Checker(job, table).check(); }
 
-JobRun::JobRun(const Job& job, const KernelTable& table, Executor& executor) : job_(job), table_(table), executor_(executor) {
-  check_steps(job, table);
+JobRun::JobRun(const Job& job, const KernelTable& table, Executor& executor, Journal* journal)
+    : job_(job), table_(table), executor_(executor), journal_(journal) {
+  // With all computed, an output may have taken an input's place.
+  if (!journal || journal->checkpoint().state == Checkpoint::State::running) check_steps(job, table);
   for (const Step& step : job.steps) steps_.push_back(bind(job, step, table));
   arrays_ = job.arrays;
   for (const auto& [name, array] : job.arrays)
@@ -170,44 +173,184 @@ AnyArray JobRun::source(const BoundStep&, const std::string& name) {
 AnyArray JobRun::target(const BoundStep& step, std::uint32_t output, const Header& header) {
   const std::string& name = step.outputs[output];
   const bool map = step.kernel().outputs[output].kind == CADRE_OUT_MAP;
+  const auto fresh = [&] {
+    const std::uint64_t bytes = std::max<std::uint64_t>(elements_of(header.shape, size_of(header.type)) * size_of(header.type), 1);
+    auto storage = executor_.ledger().allocate(Role::output, output, bytes, false);
+    return AnyArray(storage, storage->data(), header.type, header.shape, true);
+  };
   if (is_output_file(job_, name)) {
     Output& out = outputs_.emplace_back();
     out.file = name;
     if (map) {
-      out.mapped = std::make_unique<NpyOutput>(name, header.type, header.shape);
+      out.mapped = journal_ ? std::make_unique<NpyOutput>(fs::absolute(name).string(), header.type, header.shape, journal_->id(),
+                                                          !executor_.ledger().fresh())
+                            : std::make_unique<NpyOutput>(name, header.type, header.shape);
       return out.mapped->array();
     }
-    out.array = [&] {
-      auto storage = allocate_storage(std::max<std::uint64_t>(elements_of(header.shape, size_of(header.type)) * size_of(header.type), 1), false);
-      return AnyArray(storage, storage->data(), header.type, header.shape, true);
-    }();
-    return out.array;
+    return out.array = fresh();
   }
   if (const auto at = arrays_.find(name); !name.empty() && at != arrays_.end() && at->second.writable && at->second.type == header.type && at->second.shape == header.shape) return at->second;
   if (job_.arrays.contains(name))
     throw Error(prefix(step) + "array " + name + " is " + name_of(arrays_[name].type) + " " + to_string(arrays_[name].shape) + "; the output is " + name_of(header.type) + " " + to_string(header.shape), Error::Kind::failed);
-  auto storage = allocate_storage(std::max<std::uint64_t>(elements_of(header.shape, size_of(header.type)) * size_of(header.type), 1), false);
-  return {storage, storage->data(), header.type, header.shape, true};
+  return fresh();
 }
 
-void JobRun::run(Report& report) {
-  for (std::size_t i = 0; i < steps_.size(); ++i) {
-    StepReport told;
+void JobRun::run(Report& report, const std::function<void()>& computed) {
+  if (journal_) restore(report);
+  const bool to_compute = !journal_ || journal_->checkpoint().state == Checkpoint::State::running;
+  if (to_compute) {
+    run_steps(report);
+    compute_rest(report);
+  }
+  report.faults.resumed_chunks = resumed_;
+  if (computed) computed();
+  commit(report);
+}
+
+void JobRun::run_steps(Report& report) {
+  for (std::size_t i = first_step_; i < steps_.size(); ++i) {
+    StepReport told = std::exchange(told_, {});
     told.kernel = steps_[i].kernel().name;
     run_step(i, steps_[i], report, told);
     report.steps.push_back(std::move(told));
     report.elements = report.steps.back().elements;
     report.chunks = report.steps.back().chunks;
     forget_temporaries(i);
+    checkpoint(i + 1, 0, nullptr, report, {});
   }
+}
+
+void JobRun::compute_rest(Report& report) {
   const std::uint64_t begin = monotonic_ns();
   for (Output& out : outputs_)
-    if (!out.mapped) write_npy(out.file, out.array.type, out.array.shape, out.array.data);
+    if (!out.mapped)
+      out.written = std::make_unique<NpyOutput>(
+          journal_ ? NpyOutput::written(fs::absolute(out.file).string(), out.array.type, out.array.shape, out.array.data, journal_->id())
+                   : NpyOutput::written(out.file, out.array.type, out.array.shape, out.array.data));
   report.seconds += static_cast<double>(monotonic_ns() - begin) * 1e-9;
   report.bytes_per_second = report.seconds > 0 ? static_cast<double>(bytes_) / report.seconds : 0;
   if (job_.digest) report.digest = digest_of(executor_.hash_blocks(digested_), report.steps.back().result);
+}
+
+// With a journal a kill may come between two names: the next program gives the rest of them.
+void JobRun::commit(const Report& report) {
+  if (!journal_) {
+    for (Output& out : outputs_) (out.mapped ? out.mapped : out.written)->commit();
+    return;
+  }
+  Checkpoint end = journal_->checkpoint();
+  if (end.state == Checkpoint::State::running) {
+    end = snapshot(report);
+    end.state = Checkpoint::State::committing;
+    end.step = static_cast<std::uint32_t>(steps_.size());
+    end.arrays.clear();
+    end.digested.clear();
+    journal_->save(end);
+  }
+  end.report = report;
+  for (const KeptOutput& out : end.outputs) commit_kept(out.file);
+  journal_->finish(end);
+  Arena::instance().forget_file();
+}
+
+void JobRun::sync() {
   for (Output& out : outputs_)
-    if (out.mapped) out.mapped->commit();
+    if (NpyOutput* file = out.mapped ? out.mapped.get() : out.written.get()) file->sync();
+}
+
+void JobRun::discard() noexcept {
+  for (Output& out : outputs_)
+    if (NpyOutput* file = out.mapped ? out.mapped.get() : out.written.get()) file->discard();
+  if (journal_) journal_->discard();
+}
+
+KeptArray JobRun::keep(const std::string& name, const AnyArray& array) const {
+  KeptArray kept{.name = name, .type = array.type, .shape = array.shape};
+  for (std::size_t o = 0; o < outputs_.size(); ++o)
+    if (outputs_[o].mapped && outputs_[o].mapped->array().storage == array.storage) {
+      kept.output = static_cast<std::uint32_t>(o);
+      return kept;
+    }
+  kept.extent = {reinterpret_cast<std::uint64_t>(array.storage->data()), array.storage->bytes()};
+  kept.offset = static_cast<std::uint64_t>(array.data - array.storage->data());
+  return kept;
+}
+
+Checkpoint JobRun::snapshot(const Report& report) const {
+  Checkpoint c;
+  c.bytes = bytes_;
+  c.chunks = chunks_;
+  for (const Output& out : outputs_) {
+    KeptOutput kept{.file = {.path = fs::absolute(out.file).string()}, .mapped = out.mapped != nullptr};
+    if (const NpyOutput* file = out.mapped ? out.mapped.get() : out.written.get()) kept.file = file->kept();
+    if (out.mapped)
+      kept.array = {.type = out.mapped->array().type, .shape = out.mapped->array().shape};
+    else
+      kept.array = keep("", out.array);
+    c.outputs.push_back(std::move(kept));
+  }
+  for (const auto& [name, array] : arrays_)
+    if (Arena::instance().contains(array.data)) c.arrays.push_back(keep(name, array));  // files are opened again
+  for (const AnyArray& array : digested_) c.digested.push_back(keep("", array));
+  c.report = report;
+  c.report.faults.poison = executor_.poison();
+  return c;
+}
+
+void JobRun::checkpoint(std::size_t step, std::uint32_t pass, const std::shared_ptr<Storage>& previous, const Report& report,
+                        const StepReport& told) {
+  if (!journal_) return;
+  Checkpoint c = snapshot(report);
+  c.step = static_cast<std::uint32_t>(step);
+  c.pass = pass;
+  if (previous)
+    c.previous = keep("", AnyArray(previous, previous->data(), DType::u8, {static_cast<std::int64_t>(previous->bytes())}, true));
+  c.told = told;
+  journal_->save(std::move(c));
+  executor_.ledger().begin(journal_->checkpoint().generation);
+  Arena::instance().settle();  // what the last checkpoint needed and this one does not
+}
+
+void JobRun::restore(Report& report) {
+  const Checkpoint& c = journal_->checkpoint();
+  if (!journal_->resumed()) {
+    executor_.ledger().begin(c.generation);
+    return;
+  }
+  if (c.step > steps_.size() || (c.step < steps_.size() && c.pass >= steps_[c.step].kernel().passes))
+    throw Error("the journal in " + journal_->directory() + " tells of a step that the job does not have");
+  first_step_ = c.step;
+  first_pass_ = c.pass;
+  told_ = c.told;
+  bytes_ = c.bytes;
+  chunks_ = resumed_ = c.chunks;
+  report.elements = c.report.elements;
+  report.chunks = c.report.chunks;
+  report.seconds = c.report.seconds;
+  report.bytes_per_second = c.report.bytes_per_second;
+  report.digest = c.report.digest;
+  report.steps = c.report.steps;
+  report.outputs = c.report.outputs;
+  report.exit_code = c.report.exit_code;
+  executor_.carry_on(c.report.faults.poison);
+  if (c.state != Checkpoint::State::running) return;
+  std::map<std::uint64_t, std::shared_ptr<Storage>> storages;
+  for (const ArenaExtent& e : extents_of(c)) storages[e.address] = own_storage(reinterpret_cast<std::byte*>(e.address), e.bytes);
+  for (const KeptOutput& kept : c.outputs) {
+    Output& out = outputs_.emplace_back();
+    out.file = kept.file.path;
+    if (kept.mapped) out.mapped = std::make_unique<NpyOutput>(kept.file.path, kept.array.type, kept.array.shape, journal_->id(), true);
+  }
+  const auto array_of = [&](const KeptArray& kept) {
+    if (kept.extent.bytes == 0) return outputs_.at(kept.output).mapped->array();
+    const auto& storage = storages.at(kept.extent.address);
+    return AnyArray(storage, storage->data() + kept.offset, kept.type, kept.shape, true);
+  };
+  for (std::size_t o = 0; o < c.outputs.size(); ++o)
+    if (!c.outputs[o].mapped) outputs_[o].array = array_of(c.outputs[o].array);
+  for (const KeptArray& kept : c.arrays) arrays_[kept.name] = array_of(kept);
+  for (const KeptArray& kept : c.digested) digested_.push_back(array_of(kept));
+  if (c.previous) previous_ = array_of(*c.previous).storage;
 }
 
 void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, StepReport& told) {
@@ -220,8 +363,8 @@ void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, 
     headers.push_back({inputs.back().type, inputs.back().shape});
     bytes_ += inputs.back().bytes();
   }
-  std::shared_ptr<Storage> previous;
-  for (std::uint32_t p = 0; p < k.passes; ++p) {
+  std::shared_ptr<Storage> previous = std::exchange(previous_, nullptr);
+  for (std::uint32_t p = std::exchange(first_pass_, 0); p < k.passes; ++p) {
     const bool last_pass = p + 1 == k.passes;
     Pass pass;
     pass.kernel = (step.where.empty() ? "" : step.where + ": ") + k.name;
@@ -249,8 +392,13 @@ void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, 
     report.seconds += seconds;
     told.elements = pass.plan.elements;
     told.chunks = pass.chunks;
-    previous = pass.previous;
-    if (!last_pass) continue;
+    chunks_ += pass.chunks;
+    resumed_ += pass.resumed;
+    if (!last_pass) {
+      checkpoint(index, p + 1, pass.previous, report, told);
+      previous = pass.previous;
+      continue;
+    }
     for (std::uint32_t o = 0; o < k.n_outputs; ++o) {
       const std::string& name = step.outputs[o];
       if (name.empty()) continue;
@@ -258,7 +406,7 @@ void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, 
       const bool file = is_output_file(job_, name);
       if (file) {
         report.outputs.emplace_back(k.outputs[o].name, name);
-        if (pass.outputs[o].kind == CADRE_OUT_COLUMN) outputs_.push_back({name, nullptr, array});
+        if (pass.outputs[o].kind == CADRE_OUT_COLUMN) outputs_.push_back({name, nullptr, array, nullptr});
       } else {
         arrays_[name] = array;
       }

@@ -33,6 +33,8 @@ struct Options {
   std::uint64_t max_memory_per_worker = 0;  // processes only: bytes of its own memory, then the process is replaced; 0: any
   double verify_fraction = 0;               // share of the chunks that are run twice and compared
   std::vector<std::string> plugins;         // .so files with further kernels
+  std::string journal;  // directory that keeps the one job of the engine resumable; "" none. Processes only, and the program's first engine
+  bool resume = false;  // carry on with the job that the journal has, or begin it if there is none
 };
 
 }  // namespace cadre

@@ -43,12 +43,12 @@ class Processes final : public Hands {
   explicit Processes(const HandsPlan& plan) : plan_(plan), runner_(*plan.work, plan.plugins, true) {
     if (int others = threads_of_this_process() - 1; others > 0)
       std::fprintf(stderr, "cadre: warning: this process already runs %d other thread%s: workers are forked with their locks as they are now. Make the engine first\n", others, others == 1 ? "" : "s");
-    pool_.emplace(PoolOptions{.workers = plan.workers, .pin = plan.pin, .shortest_deadline_ns = plan.timeout_ns},
+    pool_.emplace(PoolOptions{.workers = plan.workers, .pin = plan.pin, .shortest_deadline_ns = plan.timeout_ns, .attach = plan.attach},
                   Task{this, &Processes::start, &Processes::run_chunk, plan.max_chunks || plan.max_memory ? &Processes::worn : nullptr});
   }
 
-  PoolResult run(std::uint64_t chunks, bool ordered, const Look& look) override {
-    PoolResult result = pool_->run(chunks, ordered, look);
+  PoolResult run(std::uint64_t chunks, bool ordered, const Look& look, const Continuation& continuation) override {
+    PoolResult result = pool_->run(chunks, ordered, look, continuation);
     const Board& board = pool_->board();
     if (const std::uint32_t unfilled = board.unfilled.load(); unfilled > 0 && unfilled < board.workers && !warned_) {
       warned_ = true;
@@ -60,6 +60,7 @@ class Processes final : public Hands {
   SlotLine* lines() override { return pool_->board().lines; }
   std::atomic<std::uint32_t>* stop() override { return &pool_->board().stop; }
   Pool* pool() override { return &*pool_; }
+  int slots() const override { return pool_->slots(); }
 
  private:
   // In a worker: this object, and with it the runner, is that process's own copy.

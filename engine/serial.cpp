@@ -10,7 +10,7 @@ class Serial final : public Hands {
  public:
   explicit Serial(const HandsPlan& plan) : runner_(*plan.work, plan.plugins, false) { install_truncation_guard(plan.truncated); }
 
-  PoolResult run(std::uint64_t chunks, bool, const Look& look) override {
+  PoolResult run(std::uint64_t chunks, bool, const Look& look, const Continuation&) override {
     const std::uint32_t epoch = ++epoch_;
     stop_.store(0);
     std::uint64_t next_look = 0;

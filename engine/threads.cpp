@@ -61,7 +61,7 @@ class Threads final : public Hands {
     for (int slot = 0; slot < plan.workers; ++slot) runners_.emplace_back(*plan.work, plan.plugins, false);
   }
 
-  PoolResult run(std::uint64_t chunks, bool ordered, const Look& look) override {
+  PoolResult run(std::uint64_t chunks, bool ordered, const Look& look, const Continuation&) override {
     epoch_ = next_epoch();
     stop_.store(0);
     done_.store(0);

@@ -7,11 +7,15 @@
         |                                    |
         | CAS by the caller, job stopped     | by that slot, job failed
         v                                    v
-     cancelled                            abandoned
+     cancelled                            abandoned (the slot's record stays as it is)
 
    The epoch stops a process that wakes late, with the description of a job that is over, from claiming a chunk of the next
    one; the words live in memory that is never used for anything else. A worker reads the description of a job only after
-   it has claimed a chunk of it: from then on the job can not end. Everything but the words is a hint. */
+   it has claimed a chunk of it: from then on the job can not end. Everything but the words is a hint.
+
+   Where the arena is a journal's, a board outlives its processes. The next program attaches to it: cancelled chunks are pending again, abandoned
+   ones are the slot's that has the record of them, and behind a gate, which is opened when the job's description is there, a new process in every slot begins by
+   finishing its record, as a successor in any slot does. */
 #include <atomic>
 #include <cstdint>
 
@@ -53,7 +57,9 @@ struct Board {
   alignas(64) std::atomic<std::uint32_t> epoch;  // the job; futex on which idle workers sleep
   std::atomic<std::uint32_t> chunks;             // read without care by workers that wake late, hence atomic
   std::atomic<std::uint32_t> ordered;            // claim the lowest pending chunk
-  std::uint32_t workers;                         // slots
+  std::uint32_t workers;                         // slots: more than `active` where an earlier program had more
+  std::uint32_t active;                          // slots that are to work; the others finish their records and retire
+  std::atomic<std::uint32_t> gate;               // 1: shut, processes wait before they look at anything; futex
   std::uint32_t spinners;                        // how many idle workers may spin
   std::atomic<std::uint32_t> shutdown;
 

@@ -34,18 +34,34 @@ struct Shared {
   std::byte* memory;
 };
 
-Shared make_board(int workers) {
+// Everything has its place whatever the number of workers, so that the next program finds it with another number.
+Shared make_board(int workers, bool attach) {
   Arena& arena = Arena::instance();
-  const std::size_t lines = sizeof(Board) + static_cast<std::size_t>(workers) * (sizeof(SlotLine) + sizeof(SlotWatch)) + 256;
-  const std::size_t words_at = (lines + 4095) / 4096 * 4096;
+  constexpr std::size_t lines_at = (sizeof(Board) + 63) / 64 * 64, watches_at = lines_at + kMaxWorkers * sizeof(SlotLine);
+  constexpr std::size_t words_at = (watches_at + kMaxWorkers * sizeof(SlotWatch) + 4095) / 4096 * 4096;
   std::byte* memory = arena.reserve(words_at + kMaxChunks * sizeof(std::uint64_t));
-  auto* board = new (memory) Board{};
-  std::byte* at = memory + (sizeof(Board) + 63) / 64 * 64;
-  board->lines = reinterpret_cast<SlotLine*>(at);
-  at += static_cast<std::size_t>(workers) * sizeof(SlotLine);
-  board->watches = reinterpret_cast<SlotWatch*>(at);
+  auto* board = reinterpret_cast<Board*>(memory);
+  try {
+    arena.secure(memory, words_at);
+    if (attach && (board->workers < 1 || board->workers > kMaxWorkers)) throw Error("the board of the journal's job is damaged");
+  } catch (...) {
+    arena.release(memory);
+    throw;
+  }
+  if (!attach) board = new (memory) Board{};
+  board->lines = reinterpret_cast<SlotLine*>(memory + lines_at);
+  board->watches = reinterpret_cast<SlotWatch*>(memory + watches_at);
   board->words = reinterpret_cast<std::atomic<std::uint64_t>*>(memory + words_at);  // fresh memory is zero: epoch 0, pending
-  board->workers = static_cast<std::uint32_t>(workers);
+  board->active = static_cast<std::uint32_t>(workers);
+  board->workers = attach ? std::max(board->workers, board->active) : board->active;
+  board->gate.store(attach);
+  board->shutdown.store(0);
+  board->dead.store(0);
+  board->caller.store(static_cast<std::uint32_t>(CallerIs::away));
+  board->unfilled.store(0);
+  board->zygote.store(0);
+  board->standby.store(0);
+  for (std::uint32_t slot = 0; slot < board->workers; ++slot) board->watches[slot].pid.store(0);
   return {board, memory};
 }
 
@@ -137,14 +153,48 @@ struct Pool::Impl {
     return settled;
   }
 
+  [[noreturn]] static void refuse(const std::string& why) {
+    throw Error("the board does not have the job that the journal tells of: " + why);
+  }
+
+  // The job that an earlier program left on the board. Nobody works on it: the gate is shut. Returns how many chunks are done.
+  std::uint64_t take_over(std::uint32_t epoch, std::uint64_t chunks) {
+    Board& board = *shared.board;
+    for (std::uint64_t c = 0; c < chunks; ++c) {
+      const std::uint64_t word = board.words[c].load();
+      if (epoch_of(word) != epoch)
+        refuse("chunk " + std::to_string(c) + " is of job " + std::to_string(epoch_of(word)) + " instead of " + std::to_string(epoch));
+      if (chunk_state::claimed(state_of(word)) && state_of(word) > board.workers)
+        refuse("chunk " + std::to_string(c) + " is claimed by slot " + std::to_string(state_of(word) - 1) + " of " +
+               std::to_string(board.workers));
+    }
+    // A record that is left of an abandoned chunk is that of the slot whose hint names the chunk; one that only tried to claim it has none.
+    for (std::uint32_t s = 0; s < board.workers; ++s) {
+      const std::uint64_t hint = board.lines[s].hint.load();
+      if (epoch_of(hint) != epoch || state_of(hint) >= chunks || board.lines[s].record.load() == Record{}.packed()) continue;
+      std::uint64_t abandoned = chunk_word(epoch, chunk_state::abandoned);
+      board.words[state_of(hint)].compare_exchange_strong(abandoned, chunk_word(epoch, s + 1));
+    }
+    for (std::uint64_t c = 0; c < chunks; ++c)
+      if (const std::uint32_t state = state_of(board.words[c].load()); state == chunk_state::abandoned || state == chunk_state::cancelled)
+        board.words[c].store(chunk_word(epoch, chunk_state::pending));
+    const std::uint64_t done = count_done(epoch, chunks);
+    board.failure.store(0);
+    board.failure_told.store(0);
+    board.finished.store(done == chunks ? epoch : 0);
+    board.done.store(chunk_word(epoch, static_cast<std::uint32_t>(done)));
+    return done;
+  }
+
   void wake_workers(std::uint64_t chunks) {
     Board& board = *shared.board;
     std::uint64_t wanted = std::min<std::uint64_t>(chunks, board.workers);
     int asleep = 0;
     for (std::uint32_t s = 0; s < board.workers; ++s) {
-      if (board.lines[s].phase.load() == static_cast<std::uint32_t>(Phase::sleeping))
+      const auto phase = static_cast<Phase>(board.lines[s].phase.load());
+      if (phase == Phase::sleeping)
         ++asleep;
-      else if (wanted > 0)
+      else if (wanted > 0 && phase != Phase::retired)
         --wanted;
     }
     if (asleep > 0 && wanted > 0) futex_wake(board.epoch, static_cast<int>(wanted));
@@ -155,7 +205,7 @@ Pool::Pool(const PoolOptions& options, const Task& task) : impl_(new Impl) {
   CADRE_CHECK(options.workers >= 1 && options.workers <= kMaxWorkers);
   impl_->options = options;
   impl_->task = task;
-  impl_->shared = make_board(options.workers);
+  impl_->shared = make_board(options.workers, options.attach);
   Board& board = *impl_->shared.board;
   const std::vector<int> cpus = usable_cpus();
   board.spinners = static_cast<std::uint32_t>(std::min<int>(options.workers, std::max(usable_cpu_count() - 1, 0)));
@@ -163,6 +213,8 @@ Pool::Pool(const PoolOptions& options, const Task& task) : impl_(new Impl) {
   impl_->plan.task = &impl_->task;
   if (options.pin) impl_->plan.cpus = cpus;
   if (options.shortest_deadline_ns > 0) impl_->plan.look_ns = std::clamp<std::uint64_t>(options.shortest_deadline_ns / 8, 1'000'000, impl_->plan.look_ns);
+  impl_->plan.slots = board.workers;
+  impl_->plan.active = board.active;
   if (options.on_threads)
     for (int slot = 0; slot < options.workers; ++slot) impl_->threads.emplace_back([&board, this, slot] { Worker(&board, impl_->task, slot).live(); });
   else
@@ -172,24 +224,43 @@ Pool::Pool(const PoolOptions& options, const Task& task) : impl_(new Impl) {
 Pool::~Pool() = default;
 
 int Pool::workers() const noexcept { return impl_->options.workers; }
+int Pool::slots() const noexcept { return static_cast<int>(impl_->shared.board->workers); }
 std::uint32_t Pool::next_epoch() const noexcept { return impl_->shared.board->epoch.load() + 1; }
 Board& Pool::board() noexcept { return *impl_->shared.board; }
 pid_t Pool::zygote() const noexcept { return impl_->shared.board->zygote.load(); }
 pid_t Pool::standby() const noexcept { return impl_->shared.board->standby.load(); }
 
-PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Stop(std::uint64_t)>& look) {
+PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Stop(std::uint64_t)>& look, const Continuation& continuation) {
   CADRE_CHECK(chunks <= kMaxChunks);
   if (chunks == 0) return {.complete = true};
   Board& board = *impl_->shared.board;
-  const std::uint32_t epoch = next_epoch();
-  for (std::uint64_t c = 0; c < chunks; ++c) board.words[c].store(chunk_word(epoch, chunk_state::pending), std::memory_order_relaxed);
+  PoolResult result;
+  // Attached: the epoch is that of the words. It may be one ahead of the board's, if the last program died in between.
+  const std::uint32_t epoch = continuation.attach ? epoch_of(board.words[0].load()) : next_epoch();
+  if (continuation.attach) {
+    if (epoch != board.epoch.load() && epoch != next_epoch())
+      Impl::refuse("it is job " + std::to_string(epoch) + " after job " + std::to_string(board.epoch.load()));
+    result.found_done = impl_->take_over(epoch, chunks);
+  } else {
+    Arena::instance().secure(board.words, chunks * sizeof(std::uint64_t));
+    for (std::uint64_t c = 0; c < chunks; ++c) board.words[c].store(chunk_word(epoch, chunk_state::pending), std::memory_order_relaxed);
+    board.done.store(chunk_word(epoch, 0), std::memory_order_relaxed);
+  }
   board.chunks.store(static_cast<std::uint32_t>(chunks), std::memory_order_relaxed);
   board.ordered.store(ordered, std::memory_order_relaxed);
-  board.done.store(chunk_word(epoch, 0), std::memory_order_relaxed);
   board.cursor.store(chunk_word(epoch, 0), std::memory_order_relaxed);
   board.stop.store(static_cast<std::uint32_t>(Stop::no), std::memory_order_relaxed);
+  if (continuation.ready) continuation.ready(epoch);
   board.epoch.store(epoch);  // publishes the above: partner is the acquire in Worker::live
+  if (board.gate.load()) {
+    board.gate.store(0, std::memory_order_release);  // partner: the acquire in Worker::wait_at_gate
+    futex_wake(board.gate);
+  }
 
+  const auto complete = [&] {
+    result.complete = true;
+    return result;
+  };
   const std::uint64_t begin = monotonic_ns();
   const auto caller_is = [&](CallerIs what) { board.caller.store(static_cast<std::uint32_t>(what)); };
   const auto finished = [&] { return board.finished.load(std::memory_order_acquire) == epoch; };
@@ -199,14 +270,14 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
     return finished();
   };
   while (!finished() && monotonic_ns() - begin <= kWakeAfterNs) cpu_relax();
-  if (finished()) return {.complete = true};
+  if (finished()) return complete();
   caller_is(CallerIs::awake);
   const struct Away {
     Board& board;
     ~Away() { board.caller.store(static_cast<std::uint32_t>(CallerIs::away)); }
   } away{board};
   impl_->wake_workers(chunks);
-  if (await_finish()) return {.complete = true};
+  if (await_finish()) return complete();
   std::uint64_t next_look = begin + static_cast<std::uint64_t>(std::chrono::nanoseconds(kLookEvery).count());
   for (;;) {
     // Workers die between a store and its wake, and counters miss what a dead one did not tell: look at the words themselves.
@@ -214,11 +285,11 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
     const std::uint32_t last_finished = board.finished.load();
     if (last_finished != epoch) futex_wait(board.finished, last_finished);
     caller_is(CallerIs::awake);
-    if (await_finish()) return {.complete = true};
+    if (await_finish()) return complete();
     const auto stop = static_cast<Stop>(board.stop.load());
     if (stop != Stop::no && impl_->settle(epoch, chunks)) break;
     const std::uint64_t done = impl_->count_done(epoch, chunks);
-    if (done == chunks) return {.complete = true};
+    if (done == chunks) return complete();
     if (!impl_->supervised()) throw Error("the supervisors of the worker processes were killed: the job can not go on", Error::Kind::failed);
     if (board.dead.load()) break;
     if (look && monotonic_ns() >= next_look) {
@@ -227,7 +298,6 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
       if (wanted > static_cast<Stop>(board.stop.load())) board.stop.store(static_cast<std::uint32_t>(wanted));
     }
   }
-  PoolResult result;
   result.complete = impl_->count_done(epoch, chunks) == chunks;
   if (board.failure_told.load(std::memory_order_acquire) == epoch) {  // partner: Board::fail
     result.failure = static_cast<Failure>(state_of(board.failure.load()));

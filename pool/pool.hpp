@@ -16,7 +16,14 @@ struct PoolOptions {
   int workers = 1;            // 1 .. kMaxWorkers
   bool pin = true;            // one worker per usable CPU, in turn
   std::uint64_t shortest_deadline_ns = 0;  // that a kernel will be given; 0: none
+  bool attach = false;        // to the board that an earlier program left at the same place of the arena
   bool on_threads = false;    // the same loop on threads of this process, for thread sanitizers: no supervision, no protection
+};
+
+/** For jobs that outlive the program. */
+struct Continuation {
+  bool attach = false;  // the job is the one that the board has: what is done stays done, slots finish their records
+  std::function<void(std::uint32_t epoch)> ready;  // called when the board is written, before anything of the job can be claimed
 };
 
 /** How a job went. */
@@ -25,6 +32,7 @@ struct PoolResult {
   Failure failure = Failure::none;
   int slot = 0;               // of the failure
   int status = 0;             // refill: errno; else as of waitpid
+  std::uint64_t found_done = 0;  // attached: chunks that needed nothing any more
 };
 
 struct PoolCounts {
@@ -44,12 +52,15 @@ class Pool {
   Pool& operator=(const Pool&) = delete;
 
   int workers() const noexcept;
+  /** Slots that may own something: workers(), or more when the pool was attached to a board that has more. */
+  int slots() const noexcept;
   /** The epoch that the next run() gives its job; what belongs to it can be prepared before. */
   std::uint32_t next_epoch() const noexcept;
   /** Runs chunks 0 .. chunks - 1 (at most kMaxChunks) and waits until they are done or the job has failed. `ordered`: chunks are claimed lowest
       first. `look` (may be empty) is called about ten times a second with the number of chunks done, and returns what to do. Caller only,
-      one thread at a time. Throws Error when the pool itself is lost. */
-  PoolResult run(std::uint64_t chunks, bool ordered, const std::function<Stop(std::uint64_t done)>& look = {});
+      one thread at a time. Throws Error when the pool itself is lost, or the board to attach to does not have this job. */
+  PoolResult run(std::uint64_t chunks, bool ordered, const std::function<Stop(std::uint64_t done)>& look = {},
+                 const Continuation& continuation = {});
 
   PoolCounts counts() const noexcept;
   std::vector<pid_t> worker_pids() const;

@@ -34,7 +34,7 @@ struct Record {
 };
 
 /** What the slot's process is at. The supervisor reads it to tell a hang in our code from a long kernel. */
-enum class Phase : std::uint32_t { starting, idle, spinning, sleeping, claiming, kernel, combining };
+enum class Phase : std::uint32_t { starting, idle, spinning, sleeping, claiming, kernel, combining, retired };
 
 /** Written by the slot's process alone, read by all. */
 struct alignas(64) SlotLine {

@@ -105,7 +105,7 @@ void worker_body(void* context) {
 
 class Zygote {
  public:
-  explicit Zygote(const SupervisorPlan& plan) : plan_(plan), board_(*plan.board), slots_(plan.board->workers) {}
+  explicit Zygote(const SupervisorPlan& plan) : plan_(plan), board_(*plan.board), slots_(plan.slots) {}
 
   [[noreturn]] void run() {
     board_.zygote.store(getpid());
@@ -130,7 +130,7 @@ class Zygote {
       reap();
       const std::uint64_t now = monotonic_ns();
       for (std::size_t slot = 0; slot < slots_.size(); ++slot)
-        if (slots_[slot].pid == 0 && slots_[slot].retry_at <= now) fill(slot, false);
+        if (slots_[slot].pid == 0 && !slots_[slot].retired && slots_[slot].retry_at <= now) fill(slot, false);
       if (now >= next_look) {
         look(now);
         next_look = now + plan_.look_ns;
@@ -154,12 +154,13 @@ class Zygote {
     bool stopped = false;
     std::uint64_t own_deaths_of = 0;  // hint of the chunk that own_deaths counts
     int own_deaths = 0;
+    bool retired = false;  // a surplus slot that owns nothing any more
   };
 
   int timeout_ms(std::uint64_t next_look) const {
     std::uint64_t at = next_look;
     for (const Slot& s : slots_)
-      if (s.pid == 0) at = std::min(at, s.retry_at);
+      if (s.pid == 0 && !s.retired) at = std::min(at, s.retry_at);
     const std::uint64_t now = monotonic_ns();
     return at <= now ? 0 : static_cast<int>((at - now) / 1'000'000 + 1);
   }
@@ -197,7 +198,8 @@ class Zygote {
     // As long as others work, the job goes on without this slot, unless it owns something.
     const std::uint64_t hint = board_.lines[slot].hint.load();
     const bool owns = epoch_of(hint) != 0 && board_.words[state_of(hint)].load() == chunk_word(epoch_of(hint), static_cast<std::uint32_t>(slot) + 1);
-    const bool alone = std::all_of(slots_.begin(), slots_.end(), [](const Slot& other) { return other.pid == 0 || other.pause != 0; });
+    const bool alone =
+        std::all_of(slots_.begin(), slots_.end(), [](const Slot& other) { return other.pid == 0 || other.pause != 0 || other.retired; });
     if (!owns && !alone) return;
     board_.dead.store(static_cast<std::uint32_t>(why));
     board_.fail(board_.epoch.load(), why, static_cast<std::uint32_t>(slot), status);
@@ -229,6 +231,12 @@ class Zygote {
     const std::uint64_t hint = line.hint.load();
     const std::uint32_t epoch = epoch_of(hint), chunk = state_of(hint);
     const bool holds = epoch != 0 && chunk < kMaxChunks && board_.words[chunk].load() == chunk_word(epoch, static_cast<std::uint32_t>(slot) + 1);
+    if (slot >= plan_.active && !holds && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+      s.retired = true;
+      line.phase.store(static_cast<std::uint32_t>(Phase::retired));
+      futex_wake(board_.finished);
+      return;
+    }
     const bool in_kernel = line.phase.load() == static_cast<std::uint32_t>(Phase::kernel);
     const bool timed_out = s.late && in_kernel && line.tries.load() == s.seen_try;
     const bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !timed_out;
@@ -369,7 +377,7 @@ void supervise(const SupervisorPlan& plan) {
   close(zygote_pidfd);
   plan.board->zygote.store(0);
   plan.board->standby.store(0);
-  for (std::uint32_t slot = 0; slot < plan.board->workers; ++slot) plan.board->watches[slot].pid.store(0);
+  for (std::uint32_t slot = 0; slot < plan.slots; ++slot) plan.board->watches[slot].pid.store(0);
   Zygote(plan).run();
 }
 

@@ -31,6 +31,8 @@ struct SupervisorPlan {
   int shutdown_fd = -1;    // readable: leave
   int lifeline_fd = -1;    // held by supervisors alone: its other end closes when the last of them is gone
   std::uint64_t look_ns = 500'000'000;  // how often the slots' clocks are read: shorter than deadlines
+  std::uint32_t slots = 0;  // of which those from `active` on leave when they have finished their record, and are not filled again
+  std::uint32_t active = 0;
 };
 
 /** Body of the process that the caller forks: standby, and parent of the zygote. Never returns to the caller's code. */

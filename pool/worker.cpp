@@ -29,7 +29,9 @@ Worker::Worker(Board* board, const Task& task, int slot)
 void Worker::live() {
   if (task_.start) task_.start(task_.context, slot_, line_);
   line_.started.fetch_add(1);
+  wait_at_gate();
   finish_predecessors_chunk();
+  if (static_cast<std::uint32_t>(slot_) >= board_.active) return;  // a surplus slot, which owns nothing now: it retires
   std::uint32_t seen = 0;  // the job on the board, if any, may have chunks left
   while (!board_.shutdown.load(std::memory_order_relaxed)) {
     const std::uint32_t now = board_.epoch.load(std::memory_order_acquire);  // partner: post()'s store, after the description
@@ -42,14 +44,19 @@ void Worker::live() {
   }
 }
 
+void Worker::wait_at_gate() {
+  enter(Phase::sleeping);
+  while (board_.gate.load(std::memory_order_acquire) && !board_.shutdown.load())  // partner: the store in Pool::run, after the description
+    futex_wait(board_.gate, 1, kSleep);
+}
+
 void Worker::finish_predecessors_chunk() {
   const std::uint64_t hint = line_.hint.load();
   const std::uint32_t chunk = state_of(hint);
   enter(Phase::claiming);
-  if (epoch_of(hint) == 0 || words_[chunk].load() != chunk_word(epoch_of(hint), static_cast<std::uint32_t>(slot_) + 1)) {
-    line_.record.store(Record{}.packed());
+  if (epoch_of(hint) == 0 || chunk >= kMaxChunks ||
+      words_[chunk].load() != chunk_word(epoch_of(hint), static_cast<std::uint32_t>(slot_) + 1))
     return;
-  }
   epoch_ = epoch_of(hint);
   chunks_ = board_.chunks.load(std::memory_order_relaxed);
   const Death death = death_of_predecessor(hint);
@@ -92,6 +99,8 @@ void Worker::work(std::uint32_t epoch) {
 bool Worker::try_claim(std::uint64_t chunk) {
   std::uint64_t expected = chunk_word(epoch_, chunk_state::pending);
   if (words_[chunk].load(std::memory_order_relaxed) != expected) return false;
+  // Step 6 of a predecessor that died before it, or of a chunk that was abandoned with its job.
+  line_.record.store(Record{}.packed(), std::memory_order_release);
   // Before the claim, which is a full barrier: a successor must find it.
   line_.hint.store(chunk_word(epoch_, static_cast<std::uint32_t>(chunk)), std::memory_order_release);
   return words_[chunk].compare_exchange_strong(expected, chunk_word(epoch_, static_cast<std::uint32_t>(slot_) + 1));
@@ -138,7 +147,8 @@ void Worker::run(std::uint64_t chunk, const Death* predecessor) {
   // Step 5, before 6, before the next claim's hint: each release keeps the stores before it there. The caller, which reads the results once it
   // has seen the word, is the partner of the first.
   words_[chunk].store(chunk_word(epoch_, outcome == Outcome::done ? chunk_state::done : chunk_state::abandoned), std::memory_order_release);
-  line_.record.store(Record{}.packed(), std::memory_order_release);  // step 6
+  // Step 6. The record of what was abandoned stays: the job may be taken up again.
+  if (outcome == Outcome::done) line_.record.store(Record{}.packed(), std::memory_order_release);
   line_.progress.store(line_.progress.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // this process alone writes it
   if (outcome == Outcome::done) ++finished_here_;
 }

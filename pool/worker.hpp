@@ -16,6 +16,7 @@ class Worker {
   void live();
 
  private:
+  void wait_at_gate();
   void finish_predecessors_chunk();
   void work(std::uint32_t epoch);
   bool claim_lowest(std::uint64_t& chunk);

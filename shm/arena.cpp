@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <linux/falloc.h>
+#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -67,8 +69,12 @@ struct Books {
   std::size_t kept_bytes = 0;                // sum of their grains
   std::size_t owed = 0;                      // sum of what was promised and is held
   std::size_t unchecked = 0;                 // bytes of small extents since the last look at the machine's memory
-  bool on_disk = false;                      // the fallback of an unlinked file
+  enum class Backing { memory, tmpfs, disk } backing = Backing::memory;
+  bool made = false;
+  bool outlives = false;             // in a file that the next program may want
+  std::vector<std::byte*> released;  // then: not given back yet
 };
+using Backing = Books::Backing;
 Books& books() {
   static Books* const it = new Books;  // never destroyed: arrays may outlive static destructors
   return *it;
@@ -107,13 +113,13 @@ std::size_t fit_to_limits(std::size_t size) {
   return round_down(size);
 }
 
-int make_file(bool& on_disk) {
-  on_disk = false;
+int make_file(Backing& backing) {
+  backing = Backing::memory;
   int fd = memfd_create("cadre-arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd >= 0) return fd;
   const int refused = errno;
   if (refused == EMFILE || refused == ENFILE) throw_errno("make shared memory (memfd_create)", refused);
-  on_disk = true;
+  backing = Backing::disk;
   const char* directory = std::getenv("TMPDIR");
   if (!directory || !*directory) directory = "/tmp";
   fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
@@ -131,12 +137,30 @@ int make_file(bool& on_disk) {
 
 }  // namespace
 
+namespace {
+const ArenaFile* chosen_file = nullptr;  // while make_in runs
+}
+
 Arena& Arena::instance() {
-  static Arena* const arena = new Arena;  // never unmapped: workers and late arrays still use it when main has returned
+  static Arena* const arena = new Arena(chosen_file);  // never unmapped: workers and late arrays still use it when main has returned
   return *arena;
 }
 
-Arena::Arena() {
+Arena& Arena::make_in(ArenaFile file) {
+  if (books().made) {
+    close(file.fd);
+    throw Error(file.path +
+                ": the program's shared memory is there already and can not be put into a file: make the engine with the journal before "
+                "any other engine or array");
+  }
+  chosen_file = &file;
+  struct Forget {
+    ~Forget() { chosen_file = nullptr; }
+  } forget;
+  return instance();
+}
+
+Arena::Arena(const ArenaFile* file) {
   Books& b = books();
   struct sigaction action{};
   if (sigaction(SIGXFSZ, nullptr, &action) == 0 && !(action.sa_flags & SA_SIGINFO) && action.sa_handler == SIG_DFL) {
@@ -144,14 +168,22 @@ Arena::Arena() {
     sigaction(SIGXFSZ, &action, nullptr);
   }
 
-  const std::size_t fixed_base = from_environment("CADRE_ARENA_BASE"), fixed_size = from_environment("CADRE_ARENA_SIZE");
+  const bool again = file && file->size;
+  const std::size_t fixed_base = again ? file->base : from_environment("CADRE_ARENA_BASE"),
+                    fixed_size = again ? file->size : from_environment("CADRE_ARENA_SIZE");
   if (fixed_base % kGrain) throw Error("CADRE_ARENA_BASE must be a multiple of 2 MiB (0x200000)");
   if (fixed_size && fixed_size < kSmallest) throw Error("CADRE_ARENA_SIZE must be at least 16 MiB (0x1000000)");
   if (fixed_size > 16 * kTiB) throw Error("CADRE_ARENA_SIZE must be at most 16 TiB (0x100000000000)");
-  size_ = fit_to_limits(fixed_size ? fixed_size : kSize);
+  size_ = again ? fixed_size : fit_to_limits(fixed_size ? fixed_size : kSize);
 
   owner_ = getpid();
-  fd_ = make_file(b.on_disk);
+  if (file) {
+    fd_ = file->fd;
+    struct statfs fs {};
+    b.backing = fstatfs(fd_, &fs) == 0 && fs.f_type == TMPFS_MAGIC ? Backing::tmpfs : Backing::disk;
+  } else {
+    fd_ = make_file(b.backing);
+  }
   if (fd_ <= STDERR_FILENO) {  // a closed stdout would make shared memory of what is printed
     const int above = fcntl(fd_, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (above < 0) throw_errno("move the shared memory's descriptor", errno);
@@ -159,7 +191,13 @@ Arena::Arena() {
     fd_ = above;
   }
   int error = 0;
-  while (ftruncate(fd_, static_cast<off_t>(size_)) != 0) {  // a file system may know a limit of its own
+  if (again) {
+    struct stat status {};
+    if (fstat(fd_, &status) != 0) throw_errno("look at " + file->path, errno);
+    if (static_cast<std::size_t>(status.st_size) != size_)
+      throw Error(file->path + ": is truncated: " + std::to_string(status.st_size) + " bytes of " + std::to_string(size_));
+  }
+  while (!again && ftruncate(fd_, static_cast<off_t>(size_)) != 0) {  // a file system may know a limit of its own
     error = errno;
     if (error != EFBIG || size_ / 2 < kSmallest) {
       close(fd_);
@@ -167,7 +205,12 @@ Arena::Arena() {
     }
     size_ = round_down(size_ / 2);
   }
-  if (!b.on_disk) fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+  if (file && !again && fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, kGrain) != 0) {
+    error = errno;
+    close(fd_);
+    throw_errno("make a hole in " + file->path + " (the file system must be able to)", error);
+  }
+  if (b.backing == Backing::memory) fcntl(fd_, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
 
   // The address may be taken (a library, an unlucky stack); other places then serve as well, unless the environment insists.
   void* place = MAP_FAILED;
@@ -183,13 +226,14 @@ Arena::Arena() {
       }
       if (place == MAP_FAILED && error != EEXIST) break;
     }
-    if (place != MAP_FAILED || error != ENOMEM || size_ / 2 < 64 * kMiB) break;
+    if (place != MAP_FAILED || error != ENOMEM || size_ / 2 < 64 * kMiB || again) break;
     size_ = round_down(size_ / 2);
   }
   if (place == MAP_FAILED || mmap(place, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd_, 0) == MAP_FAILED) {
     if (place != MAP_FAILED) error = errno;
     if (place != MAP_FAILED) munmap(place, 2 * size_);
     close(fd_);
+    if (again) throw_errno("map " + file->path + " where it was before", error);
     throw_errno("map " + human_bytes(size_) + " of shared memory (CADRE_ARENA_BASE and CADRE_ARENA_SIZE choose where and how much)", error);
   }
   base_ = static_cast<std::byte*>(place);
@@ -199,9 +243,41 @@ Arena::Arena() {
   const std::size_t grains = size_ / kGrain, front = heap_bytes_ / kGrain + 1;  // a guard after the heap too
   b.extents = Ranges(front, grains - front);
   b.files = Ranges(0, grains);
+  b.made = true;
+  b.outlives = file != nullptr;
+  if (again)
+    for (const ArenaExtent& extent : file->extents)
+      if (!adopt(extent, false)) throw Error(file->path + ": is damaged: memory that it tells of can not be");
 }
 
 namespace {
+
+std::string file_of_arena(const Arena& arena) {
+  char link[64], target[512];
+  std::snprintf(link, sizeof link, "/proc/self/fd/%d", arena.fd());
+  const ssize_t n = readlink(link, target, sizeof target);
+  return n > 0 ? std::string(target, static_cast<std::size_t>(n)) : std::string("the file of the shared memory");
+}
+
+/* Blocks for [at, at + bytes) of the arena's file: a full disk is an error here, not a SIGBUS later. */
+void give_blocks(const Arena& arena, std::size_t at, std::size_t bytes) {
+  if (bytes == 0) return;
+  const std::size_t from = at / 4096 * 4096, length = (at + bytes + 4095) / 4096 * 4096 - from;
+  int error;
+  do error = posix_fallocate(arena.fd(), static_cast<off_t>(from), static_cast<off_t>(length));
+  while (error == EINTR);
+  if (error) throw_errno("reserve " + human_bytes(bytes) + " in " + file_of_arena(arena), error, Error::Kind::failed);
+}
+
+/* The same for a fresh extent; on tmpfs it is put onto huge pages where that can be, of which each needs one page to begin with. */
+void give_blocks_to_extent(const Arena& arena, Backing backing, std::size_t at, std::size_t bytes) {
+  require_file_space(arena.fd(), bytes, file_of_arena(arena));
+  if (backing == Backing::tmpfs && bytes >= kPopulateFrom) {
+    for (std::size_t page = 0; page < bytes; page += kGrain) give_blocks(arena, at + page, 4096);
+    if (populate(arena.base() + at, bytes)) return;
+  }
+  give_blocks(arena, at, bytes);
+}
 
 /* Both with the mutex held. */
 void punch(const Arena& arena, std::size_t first, std::size_t grains) noexcept {
@@ -268,17 +344,19 @@ std::byte* Arena::allocate(std::size_t bytes, bool zero) {
                     human_bytes(std::max<std::size_t>(1, b.extents.longest()) * kGrain - kGrain) + " of " + human_bytes(size_) +
                     " are free in one piece; free arrays, or set CADRE_ARENA_SIZE and raise RLIMIT_AS and RLIMIT_FSIZE");
       first = *found;
-      if (b.on_disk)
-        if (const int error = posix_fallocate(fd_, static_cast<off_t>(first * kGrain), static_cast<off_t>(need ? need : 1))) {
+      if (b.backing != Backing::memory) try {
+          give_blocks_to_extent(*this, b.backing, first * kGrain, need ? need : 1);
+        } catch (...) {
+          punch(*this, first, grains);
           b.extents.give(first, grains + 1);
-          throw_errno("reserve " + human_bytes(bytes) + " for shared memory in $TMPDIR", error);
+          throw;
         }
       b.used[first] = {grains, need};
       b.owed += need;
     }
   }
   std::byte* const p = base_ + first * kGrain;
-  if (!held && bytes >= kPopulateFrom && !b.on_disk) populate(p, grains * kGrain);
+  if (!held && bytes >= kPopulateFrom && b.backing == Backing::memory) populate(p, grains * kGrain);
   if (held && zero) std::memset(p, 0, bytes);
   return p;
 }
@@ -294,10 +372,61 @@ std::byte* Arena::reserve(std::size_t bytes) {
   return base_ + *first * kGrain;
 }
 
+void Arena::secure(const void* p, std::size_t bytes) {
+  if (books().backing != Backing::memory) give_blocks(*this, static_cast<std::size_t>(static_cast<const std::byte*>(p) - base_), bytes);
+}
+
+bool Arena::adopt(const ArenaExtent& extent, bool sparse) {
+  require_owner();
+  Books& b = books();
+  std::lock_guard lock(b.mutex);
+  const std::uint64_t offset = extent.address - reinterpret_cast<std::uintptr_t>(base_);
+  if (extent.bytes == 0 || extent.bytes > size_ || offset >= size_ || offset % kGrain != 0) return false;
+  const std::size_t first = offset / kGrain, grains = std::max<std::size_t>(1, round_up(extent.bytes) / kGrain);
+  if (!b.extents.take_at(first, grains + 1)) return false;
+  const std::size_t promised = sparse ? 0 : extent.bytes < kPopulateFrom ? extent.bytes : grains * kGrain;
+  b.used[first] = {grains, promised};
+  b.owed += promised;
+  return true;
+}
+
+void Arena::discard_unused() {
+  require_owner();
+  Books& b = books();
+  std::lock_guard lock(b.mutex);
+  b.extents.for_each_free([&](std::size_t first, std::size_t count) {
+    // As a whole it may be a terabyte of nothing, so that only a hole will do.
+    if (fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, static_cast<off_t>(first * kGrain),
+                  static_cast<off_t>(count * kGrain)) != 0)
+      throw_errno("empty the free part of " + file_of_arena(*this), errno);
+  });
+}
+
 void Arena::release(std::byte* p) noexcept {
   if (!p || getpid() != owner_) return;
   Books& b = books();
   std::lock_guard lock(b.mutex);
+  if (b.outlives)
+    b.released.push_back(p);
+  else
+    give_back(p);
+}
+
+void Arena::settle() noexcept {
+  Books& b = books();
+  std::lock_guard lock(b.mutex);
+  for (std::byte* p : b.released) give_back(p);
+  b.released.clear();
+}
+
+void Arena::forget_file() noexcept {
+  settle();
+  books().outlives = false;
+}
+
+// With the mutex held.
+void Arena::give_back(std::byte* p) noexcept {
+  Books& b = books();
   const std::size_t first = static_cast<std::size_t>(p - base_) / kGrain;
   const auto it = b.used.find(first);
   CADRE_CHECK(it != b.used.end() && p == base_ + first * kGrain);

@@ -16,7 +16,9 @@
    on 2 MiB pages. Allocation is by the caller only and its bookkeeping is private to it. */
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
+#include <vector>
 
 #include <sys/types.h>
 
@@ -26,11 +28,27 @@ namespace cadre {
 
 constexpr std::size_t kGrain = std::size_t{2} << 20;
 
+/** Where a piece of the arena is. */
+struct ArenaExtent {
+  std::uint64_t address = 0, bytes = 0;
+};
+
+/** A file that is to be the arena instead of a memfd, so that what is in it outlives the program. */
+struct ArenaFile {
+  int fd = -1;                       // open for reading and writing; taken over
+  std::string path;                  // for messages
+  std::uint64_t base = 0, size = 0;  // where it was when it was made; 0: it is new and empty
+  std::vector<ArenaExtent> extents;  // in use, as allocate() gave them out; everything else in a file that is not new is garbage
+};
+
 class Arena {
  public:
   /** The program's arena, made at first use: CADRE_ARENA_BASE and CADRE_ARENA_SIZE (bytes, hexadecimal with 0x) move it; 1 TiB at 0x200000000000,
       64 GiB at 0x7ea000000000 under sanitizers, shrunk to fit RLIMIT_AS and RLIMIT_FSIZE. Throws Error. */
   static Arena& instance();
+  /** Makes instance() lie in a file; before it is made. Throws Error when it is there already, the file is not of its size, or its addresses or
+      extents can not be had. */
+  static Arena& make_in(ArenaFile file);
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
@@ -46,10 +64,23 @@ class Arena {
   /** Reserves and populates an extent. Throws Error with what is asked for and what there is when memory, cgroup or file size
       limits do not allow it. Caller only, any thread. */
   std::byte* allocate(std::size_t bytes, bool zero);
-  /** Address space only: sparse memory, populated where it is touched, never recycled. For protocol words. */
+  /** Address space only: sparse memory, populated where it is touched, never recycled. For protocol words. The lowest place that is free:
+      what a program reserves first lies at the same address in every run of it. */
   std::byte* reserve(std::size_t bytes);
-  /** Nothing in a process that the caller forked: the memory is the caller's. */
+  /** Before a part of a reserved range is touched: where the arena lies in a file, gives it its blocks. Throws Error when the disk is full,
+      which would be a SIGBUS later. */
+  void secure(const void* p, std::size_t bytes);
+  /** Takes over an extent that an earlier run left in the arena's file, as if allocate() (`sparse`: reserve()) had given it out. False when it
+      is not in the arena or not free. */
+  [[nodiscard]] bool adopt(const ArenaExtent& extent, bool sparse);
+  /** Empties what is not in use of a file that is not new: from then on fresh memory is zero. Nothing is allocated before. */
+  void discard_unused();
+  /** Nothing in a process that the caller forked: the memory is the caller's. Where the arena was made in a file, what lies there may be wanted by the
+      next program: it is given back by the next settle() alone, and not by the end of this program. */
   void release(std::byte* p) noexcept;
+  void settle() noexcept;
+  /** No next program will want it: from now on what is released is given back at once. */
+  void forget_file() noexcept;
   /** Bytes of the extents that allocate() gave out and that were not released: what tests compare. */
   std::size_t in_use() const noexcept;
 
@@ -58,7 +89,8 @@ class Arena {
   void release_file_range(std::byte* p) noexcept;
 
  private:
-  Arena();
+  explicit Arena(const ArenaFile* file);
+  void give_back(std::byte* p) noexcept;
   void require_owner() const;
   pid_t owner_ = 0;
   std::byte* base_ = nullptr;

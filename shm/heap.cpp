@@ -25,6 +25,7 @@ using Buffer = ipc::basic_managed_external_buffer<char, ipc::rbtree_best_fit<ipc
 struct Heap::Impl {
   mutable std::mutex mutex;
   pid_t owner = getpid();
+  bool secured = (Arena::instance().secure(Arena::instance().base(), Arena::instance().heap_bytes()), true);
   Buffer buffer{ipc::create_only, Arena::instance().base(), Arena::instance().heap_bytes()};
 };
 

@@ -1,6 +1,10 @@
 #include <cadre/shm/memory.hpp>
 
+#include <linux/magic.h>
+#include <sys/statfs.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <charconv>
 #include <cstdio>
 #include <fstream>
@@ -108,6 +112,16 @@ void require_memory(std::uint64_t bytes, const std::string& what, std::uint64_t 
   if (bytes <= left) return;
   throw Error(what + " needs " + human_bytes(bytes) + ", but " + human_bytes(left) + " are available (" + limit.what +
               (spoken_for ? ", less what other arrays were promised" : "") + "): use smaller arrays, free memory or raise the limit");
+}
+
+void require_file_space(int fd, std::uint64_t bytes, const std::string& what) {
+  struct statfs fs {};
+  if (fstatfs(fd, &fs) != 0) throw_errno("look at the file system of " + what, errno);
+  if (fs.f_type == TMPFS_MAGIC) require_memory(bytes, what + " (in memory: tmpfs)");
+  // A file system of 0 blocks counts none.
+  const std::uint64_t left = static_cast<std::uint64_t>(fs.f_bavail) * static_cast<std::uint64_t>(fs.f_bsize);
+  if (fs.f_blocks && bytes > left)
+    throw Error(what + ": needs " + human_bytes(bytes) + ", but " + human_bytes(left) + " are free on its file system");
 }
 
 std::string human_bytes(std::uint64_t bytes) {

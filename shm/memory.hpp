@@ -15,6 +15,8 @@ MemoryLimit available_memory(const std::string& root = "");
 /** Throws Error "WHAT needs 12.0 GiB, but 8.1 GiB are available (cgroup memory.max): ..." when `bytes` do not fit beside `spoken_for`,
     which others were promised but have not touched yet. */
 void require_memory(std::uint64_t bytes, const std::string& what, std::uint64_t spoken_for = 0);
+/** Throws Error when `bytes` more do not fit on the file system that the open file `fd` is on, before any of it is filled. `what` as above. */
+void require_file_space(int fd, std::uint64_t bytes, const std::string& what);
 /** "12.0 GiB" */
 std::string human_bytes(std::uint64_t bytes);
 

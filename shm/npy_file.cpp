@@ -1,10 +1,8 @@
 #include <cadre/shm/npy_file.hpp>
 
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -179,10 +177,35 @@ class Temporary {
       return fd_.get() >= 0;
     });
   }
+  /* Kept: with a name that stays when the program ends before it is whole. */
+  Temporary(const std::string& path, const std::string& tag, bool again) : path_(path), target_(writable_target(path)), kept_(true) {
+    Arena::instance();
+    name_ = beside(target_, tag);
+    const int make = again ? 0 : O_CREAT | O_TRUNC;
+    fd_ = Descriptor(open(name_.c_str(), make | O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0666));
+    if (fd_.get() >= 0) return;
+    const int error = errno;
+    const std::string name = std::exchange(name_, "");
+    if (again) throw_errno(path_ + ": open what was made of it so far, " + name, error);
+    throw_errno("make a temporary file for " + path_ + ", " + name, error);
+  }
   Temporary(const Temporary&) = delete;
   Temporary& operator=(const Temporary&) = delete;
   ~Temporary() {
+    if (!kept_) discard();
+  }
+  void discard() {
     if (!name_.empty()) unlink(name_.c_str());
+    name_.clear();
+  }
+  static std::string beside(const std::string& target, const std::string& tag) {
+    const std::size_t slash = target.rfind('/');
+    const std::string directory = slash == std::string::npos ? "" : target.substr(0, slash + 1);
+    return directory + "." + target.substr(slash == std::string::npos ? 0 : slash + 1).substr(0, 200) + "." + tag + ".tmp";
+  }
+  const std::string& name() const { return name_; }
+  void sync() {
+    if (fsync(fd()) != 0) throw_errno("put " + path_ + " onto the disk", errno, Error::Kind::failed);
   }
 
   int fd() const { return fd_.get(); }
@@ -190,12 +213,7 @@ class Temporary {
 
   /* Blocks for the whole file, so that a full disk is an error now and not a SIGBUS later. */
   void reserve(std::uint64_t bytes) {
-    struct statfs fs{};
-    if (fstatfs(fd(), &fs) != 0) throw_errno("look at the file system of " + path_, errno);
-    if (fs.f_type == TMPFS_MAGIC) require_memory(bytes, path_ + " (in memory: tmpfs)");
-    // Asked first: an allocation that fails half way has filled the disk for everybody else in the meantime. A file system of 0 blocks counts none.
-    const std::uint64_t left = static_cast<std::uint64_t>(fs.f_bavail) * static_cast<std::uint64_t>(fs.f_bsize);
-    if (fs.f_blocks && bytes > left) throw Error(path_ + ": needs " + human_bytes(bytes) + ", but " + human_bytes(left) + " are free on its file system");
+    require_file_space(fd(), bytes, path_);  // an allocation that fails half way has filled the disk for everybody else in the meantime
     int error;
     do error = posix_fallocate(fd(), 0, static_cast<off_t>(bytes));
     while (error == EINTR);
@@ -231,11 +249,8 @@ class Temporary {
   /* Tries names beside the target, ".NAME.PID.tmp" and then numbered, until `make` succeeds or fails for another reason than the name. */
   template <class Make>
   void with_new_name(Make make) {
-    const std::size_t slash = target_.rfind('/');
-    const std::string directory = slash == std::string::npos ? "" : target_.substr(0, slash + 1);
-    const std::string base = target_.substr(slash == std::string::npos ? 0 : slash + 1).substr(0, 200);
     for (int i = 0;; ++i) {
-      name_ = directory + "." + base + "." + std::to_string(getpid()) + (i ? "." + std::to_string(i) : "") + ".tmp";
+      name_ = beside(target_, std::to_string(getpid()) + (i ? "." + std::to_string(i) : ""));
       if (make()) return;
       const int error = errno;
       if (error == EEXIST && i < 1000) continue;
@@ -246,6 +261,7 @@ class Temporary {
 
   std::string path_, target_;
   std::string name_;  // empty while the file has none
+  bool kept_ = false;
   Descriptor fd_;
 };
 
@@ -268,6 +284,7 @@ AnyArray open_npy(const std::string& path) {
 
 struct NpyOutput::Impl {
   explicit Impl(const std::string& path) : temporary(path) {}
+  Impl(const std::string& path, const std::string& tag, bool again) : temporary(path, tag, again) {}
   Temporary temporary;
   AnyArray array;
 };
@@ -281,7 +298,46 @@ NpyOutput::NpyOutput(const std::string& path, DType type, const Shape& shape) : 
   impl_->array = map_file(impl_->temporary.duplicate(), path, type, shape, header.size(), true);
 }
 
+NpyOutput::NpyOutput(const std::string& path, DType type, const Shape& shape, const std::string& tag, bool again)
+    : impl_(std::make_unique<Impl>(path, tag, again)) {
+  const std::string header = make_npy_header(type, shape);
+  const std::uint64_t bytes = header.size() + elements_of(shape, size_of(type)) * size_of(type);
+  if (again) {
+    struct stat status {};
+    if (fstat(impl_->temporary.fd(), &status) != 0) throw_errno("look at " + impl_->temporary.name(), errno);
+    if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) != bytes)
+      throw Error(impl_->temporary.name() + ": is not what was made of " + path + " so far: it has " + std::to_string(status.st_size) +
+                  " bytes instead of " + std::to_string(bytes));
+  } else {
+    if (bytes > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max()))
+      throw Error(path + ": a file of " + human_bytes(bytes) + " can not be");
+    impl_->temporary.reserve(bytes);
+    impl_->temporary.write(header.data(), header.size(), 0);
+  }
+  impl_->array = map_file(impl_->temporary.duplicate(), path, type, shape, header.size(), true);
+}
+
+NpyOutput NpyOutput::written(const std::string& path, DType type, const Shape& shape, const void* data, const std::string& tag) {
+  auto impl = tag.empty() ? std::make_unique<Impl>(path) : std::make_unique<Impl>(path, tag, false);
+  const std::string header = make_npy_header(type, shape);
+  impl->temporary.write(header.data(), header.size(), 0);
+  impl->temporary.write(data, elements_of(shape, size_of(type)) * size_of(type), header.size());
+  return NpyOutput(std::move(impl));
+}
+
+NpyOutput::NpyOutput(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+NpyOutput::NpyOutput(NpyOutput&&) noexcept = default;
 NpyOutput::~NpyOutput() = default;
+
+KeptFile NpyOutput::kept() const {
+  struct stat status {};
+  if (fstat(impl_->temporary.fd(), &status) != 0) throw_errno("look at " + impl_->temporary.name(), errno);
+  return {impl_->temporary.path(), impl_->temporary.name(), status.st_dev, status.st_ino};
+}
+
+void NpyOutput::sync() { impl_->temporary.sync(); }
+
+void NpyOutput::discard() noexcept { impl_->temporary.discard(); }
 
 const AnyArray& NpyOutput::array() const { return impl_->array; }
 
@@ -289,13 +345,23 @@ void NpyOutput::check(const std::string& path) { writable_target(path); }
 
 void NpyOutput::commit() { impl_->temporary.commit(); }
 
+void commit_kept(const KeptFile& file) {
+  struct stat status {};
+  if (lstat(file.temporary.c_str(), &status) == 0 && S_ISREG(status.st_mode) && status.st_ino == file.inode &&
+      status.st_dev == file.device) {
+    const std::size_t end = file.temporary.size() - 4, dot = file.temporary.rfind('.', end - 1);  // ".NAME.TAG.tmp"
+    Temporary temporary(file.path, file.temporary.substr(dot + 1, end - dot - 1), true);
+    temporary.sync();
+    temporary.commit();
+    return;
+  }
+  if (stat(file.path.c_str(), &status) == 0 && status.st_ino == file.inode && status.st_dev == file.device) return;
+  throw Error(file.path + ": the finished file is gone: neither it nor " + file.temporary + " is what the journal tells of",
+              Error::Kind::failed);
+}
+
 void write_npy(const std::string& path, DType type, const Shape& shape, const void* data) {
-  const std::string header = make_npy_header(type, shape);
-  const std::uint64_t bytes = elements_of(shape, size_of(type)) * size_of(type);
-  Temporary temporary(path);
-  temporary.write(header.data(), header.size(), 0);
-  temporary.write(data, bytes, header.size());
-  temporary.commit();
+  NpyOutput::written(path, type, shape, data).commit();
 }
 
 }  // namespace cadre

@@ -27,6 +27,19 @@ class Ranges {
     return std::nullopt;
   }
 
+  /** Takes this very place; false, and nothing is changed, when not all of it is free. */
+  bool take_at(std::size_t first, std::size_t count) {
+    auto it = free_.upper_bound(first);
+    if (it == free_.begin() || count == 0) return false;
+    --it;
+    const std::size_t begin = it->first, end = begin + it->second;
+    if (first > end || count > end - first) return false;
+    free_.erase(it);
+    if (first > begin) free_[begin] = first - begin;
+    if (end > first + count) free_[first + count] = end - first - count;
+    return true;
+  }
+
   void give(std::size_t first, std::size_t count) {
     auto next = free_.lower_bound(first);
     if (next != free_.end() && first + count == next->first) {
@@ -41,6 +54,12 @@ class Ranges {
       }
     }
     free_[first] = count;
+  }
+
+  /** Calls act(first, count) for every free stretch. */
+  template <class Act>
+  void for_each_free(Act act) const {
+    for (const auto& [first, count] : free_) act(first, count);
   }
 
   /** Grains in the longest free stretch. */

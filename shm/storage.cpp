@@ -13,15 +13,17 @@ class ArenaStorage final : public Storage {
 
 }  // namespace
 
-std::shared_ptr<Storage> allocate_storage(std::size_t bytes, bool zero) {
-  Arena& arena = Arena::instance();
-  std::byte* const p = arena.allocate(bytes, zero);
+std::shared_ptr<Storage> own_storage(std::byte* p, std::size_t bytes) {
   try {
     return std::make_shared<ArenaStorage>(p, bytes);
   } catch (...) {
-    arena.release(p);
+    Arena::instance().release(p);
     throw;
   }
+}
+
+std::shared_ptr<Storage> allocate_storage(std::size_t bytes, bool zero) {
+  return own_storage(Arena::instance().allocate(bytes, zero), bytes);
 }
 
 }  // namespace cadre

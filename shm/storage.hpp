@@ -38,4 +38,7 @@ class Storage {
     `zero` false: the contents are undefined, which spares recycled memory its cleaning. */
 std::shared_ptr<Storage> allocate_storage(std::size_t bytes, bool zero = true);
 
+/** The storage of an extent that is the arena's already: reserved, or adopted from an earlier run. Gives it back when it is gone. */
+std::shared_ptr<Storage> own_storage(std::byte* p, std::size_t bytes);
+
 }  // namespace cadre

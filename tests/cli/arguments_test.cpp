@@ -91,7 +91,7 @@ TEST(CliUsage, UnknownChoicesAreRefusedWithTheKnownOnes) {
 }
 
 TEST(CliUsage, WhatIsNotBuiltYetSaysSo) {
-  for (const Arguments& flag : {Arguments{"--journal", "d"}, {"--resume"}, {"--sandbox"}, {"--expr", "y = x"}}) {
+  for (const Arguments& flag : {Arguments{"--sandbox"}, {"--expr", "y = x"}}) {
     Arguments all{"run", "sum", "--in", "x.npy"};
     all.insert(all.end(), flag.begin(), flag.end());
     expect_refused(all, flag[0] + " is not built yet");

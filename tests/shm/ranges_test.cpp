@@ -1,3 +1,4 @@
+#include <limits>
 #include <map>
 #include <vector>
 
@@ -40,6 +41,23 @@ RC_GTEST_PROP(Ranges, NeverOverlapAndJoinAgainWhenAllIsGivenBack, ()) {
   }
   for (const auto& [first, count] : taken) ranges.give(first, count);
   RC_ASSERT(ranges.longest() == 100u);
+}
+
+TEST(Ranges, APlaceIsTakenOnlyWhenAllOfItIsFree) {
+  Ranges ranges(10, 20);
+  EXPECT_FALSE(ranges.take_at(9, 2));
+  EXPECT_FALSE(ranges.take_at(25, 6));
+  EXPECT_FALSE(ranges.take_at(40, 1));
+  EXPECT_FALSE(ranges.take_at(12, std::numeric_limits<std::size_t>::max()));
+  EXPECT_TRUE(ranges.take_at(14, 4));
+  EXPECT_FALSE(ranges.take_at(17, 1));
+  EXPECT_EQ(ranges.take(4), 10u);
+  EXPECT_EQ(ranges.take(4), 18u);
+  ranges.give(14, 4);
+  EXPECT_TRUE(ranges.take_at(14, 4));
+  std::size_t free = 0;
+  ranges.for_each_free([&](std::size_t, std::size_t count) { free += count; });
+  EXPECT_EQ(free, 8u);
 }
 
 }  // namespace

@@ -1,0 +1,435 @@
+#!/usr/bin/env python3
+"""--journal and --resume of the real program: everything is killed at random moments and carried on with, and what must be refused is.
+
+    journal_test.py PROGRAM CASE PLUGIN      CASE: a function of the class Cases
+"""
+import json
+import os
+import pathlib
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import numpy as np
+
+PROGRAM, CASE = os.path.abspath(sys.argv[1]), sys.argv[2]
+PLUGIN = os.path.abspath(sys.argv[3]) if len(sys.argv) > 3 else ""  # doze.c
+ROUNDS = int(os.environ.get("CADRE_JOURNAL_ROUNDS", "3"))
+
+
+class Run:
+    """One run of the program to its end."""
+
+    def __init__(self, *arguments, folder, environment=None, limit=None):
+        command = [PROGRAM, "run", *map(str, arguments)]
+        if "--json" not in command:
+            command.append("--json")
+        if limit:
+            command = ["bash", "-c", f'{limit}; exec "$@"', "bash", *command]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=100)
+        self.exit, self.err, self.out = done.returncode, done.stderr, done.stdout
+        self.report = json.loads(done.stdout) if done.stdout.strip() else {}
+
+    def __getattr__(self, key):
+        return self.report.get(key)
+
+    @property
+    def resumed(self):
+        return self.report["faults"]["resumed_chunks"]
+
+
+def run_and_kill(folder, arguments, after):
+    """Starts the program and kills all its processes after that many seconds. Whether it was still running then."""
+    child = subprocess.Popen([PROGRAM, "run", *map(str, arguments), "--json"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    try:
+        child.wait(timeout=after)
+        return False
+    except subprocess.TimeoutExpired:
+        os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        return True
+
+
+def expect(condition, *what):
+    if not condition:
+        raise AssertionError(" ".join(map(str, what)))
+
+
+def expect_equal(a, b, *what):
+    expect(a == b, *what, f"\n  {a!r}\n  is not\n  {b!r}")
+
+
+class Cases:
+    def __init__(self, folder):
+        self.folder = folder
+        self.random = random.Random(int(os.environ.get("CADRE_JOURNAL_SEED", "11")))
+        self.numbers = np.random.default_rng(5)
+
+    def save(self, name, array):
+        np.save(self.folder / name, array)
+        return name
+
+    def run(self, *arguments, **options):
+        return Run(*arguments, folder=self.folder, **options)
+
+    def journal(self):
+        shutil.rmtree(self.folder / "j", ignore_errors=True)
+        return ["--journal", "j"]
+
+    def read(self, files):
+        return {f: (self.folder / f).read_bytes() if (self.folder / f).exists() else None for f in files}
+
+    def no_leftovers(self):
+        left = [p.name for p in self.folder.iterdir() if p.name.endswith(".tmp")]
+        expect_equal(left, [], "temporaries are left")
+        expect(not (self.folder / "j" / "journal.arena").exists(), "the arena of a finished journal is left")
+
+    def same_after_kills(self, arguments, outputs=(), rounds=ROUNDS):
+        """Undisturbed, then killed some times at random moments and carried on with by as many workers as chance has it."""
+        undisturbed = self.run(*arguments)
+        expect_equal(undisturbed.exit, 0, undisturbed.err)
+        files = self.read(outputs)
+        begin = time.monotonic()
+        expect_equal(self.run(*arguments, *self.journal()).digest, undisturbed.digest)
+        length = time.monotonic() - begin
+        expect_equal(self.read(outputs), files, "with a journal")
+        killed = resumed = 0
+        for number in range(rounds):
+            for file in outputs:
+                (self.folder / file).unlink(missing_ok=True)
+            journal = self.journal()
+            for kill in range(self.random.randint(1, 4)):
+                workers = self.random.choice([1, 2, 3, 4])
+                when = self.random.uniform(0, length * 1.1)
+                killed += run_and_kill(self.folder, [*arguments, *journal, "--resume", "--workers", workers], when)
+            last = self.run(*arguments, *journal, "--resume", "--workers", self.random.choice([1, 2, 3, 4]))
+            expect_equal(last.exit, 0, "round", number, last.err)
+            expect_equal(last.digest, undisturbed.digest, "round", number)
+            expect_equal(last.result, undisturbed.result, "round", number)
+            if len(arguments) == 1:
+                expect_equal([s["result"] for s in last.steps or []], [s["result"] for s in undisturbed.steps or []], "round", number)
+            expect_equal(self.read(outputs), files, "round", number)
+            resumed += last.resumed > 0
+            again = self.run(*arguments, *journal, "--resume")
+            expect_equal(again.report, last.report, "a finished journal tells its report again")
+            self.no_leftovers()
+        print(f"{rounds} rounds, {killed} kills, {resumed} resumed with chunks done, {length:.2f} s undisturbed")
+        expect(killed > 0, "no kill met the program")
+
+    # ---- C2 ----
+
+    def sum(self):
+        self.save("x.npy", self.numbers.random(4_000_000))
+        self.same_after_kills(["sum", "--in", "x.npy", "--chunk", 500])
+
+    def dense_histogram(self):
+        self.save("x.npy", self.numbers.random(2_000_000).astype(np.float32))
+        self.same_after_kills(["histogram", "--in", "x.npy", "--param", "bins=200000", "--param", "lo=0", "--param", "hi=1", "--out", "h.npy", "--chunk", 5000], ["h.npy"])
+
+    def sparse_histogram(self):
+        self.save("x.npy", self.numbers.random(2_000_000))
+        self.same_after_kills(["histogram", "--in", "x.npy", "--param", "bins=4000000", "--param", "lo=0", "--param", "hi=1", "--out", "h.npy", "--chunk", 40_000], ["h.npy"])
+
+    def ordered_sums(self):
+        self.save("key.npy", self.numbers.integers(0, 30_000, 1_000_000).astype(np.int32))
+        self.save("x.npy", self.numbers.normal(size=1_000_000))
+        outputs = ["c.npy", "s.npy", "lo.npy", "hi.npy"]
+        out = [part for name, file in zip(["count", "sum", "min", "max"], outputs) for part in ("--out", f"{name}={file}")]
+        self.same_after_kills(["group_sum", "--in", "key.npy", "--in", "x.npy", *out, "--chunk", 5000], outputs)
+
+    def map_to_a_file(self):
+        self.save("x.npy", self.numbers.random(8_000_000))
+        self.same_after_kills(["sqrt", "--in", "x.npy", "--out", "y.npy", "--chunk", 2000], ["y.npy"])
+
+    def passes(self):
+        self.save("x.npy", self.numbers.normal(size=2_000_000))
+        self.same_after_kills(["standardize", "--in", "x.npy", "--out", "y.npy", "--chunk", 1000], ["y.npy"])
+
+    def steps(self):
+        self.save("fare.npy", self.numbers.random(2_000_000) + 1)
+        self.save("tip.npy", self.numbers.random(2_000_000))
+        (self.folder / "job.toml").write_text(
+            """
+name = "steps"
+chunk = 4000
+[arrays]
+fare = "fare.npy"
+tip = "tip.npy"
+[[steps]]
+kernel = "divide"
+in = ["tip", "fare"]
+out = ["share"]
+[[steps]]
+kernel = "sqrt"
+in = ["share"]
+out = ["share"]
+[[steps]]
+kernel = "moments"
+in = ["share"]
+[[steps]]
+kernel = "sqrt"
+in = ["share"]
+out = ["root.npy"]
+[[steps]]
+kernel = "histogram"
+in = ["root.npy"]
+params = { bins = 100000, lo = 0.0, hi = 1.0 }
+out = ["histogram.npy"]
+"""
+        )
+        self.same_after_kills(["job.toml"], ["root.npy", "histogram.npy"], rounds=ROUNDS + 2)
+
+    # ---- a journal left in the middle, for what comes then ----
+
+    def killed_in_the_middle(self, kernel="doze"):
+        """A job of naps that is killed when some of its chunks are done and some are not; returns its arguments."""
+        self.save("t.npy", np.full(60, 0.01))
+        arguments = [kernel, "--in", "t.npy", "--out", "n.npy", "--plugin", PLUGIN, "--workers", 2, "--chunk", 1]
+        child = subprocess.Popen([PROGRAM, "run", *map(str, arguments), *self.journal()], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        arena = self.folder / "j" / "journal.arena"
+        while not (self.folder / "j" / "journal").exists():
+            time.sleep(0.001)
+        time.sleep(0.15)
+        os.killpg(child.pid, signal.SIGKILL)
+        expect_equal(child.wait(), -signal.SIGKILL, "killed before it was done")
+        expect(arena.exists(), "the arena is there")
+        return arguments
+
+    def expect_refused(self, run, *reasons):
+        expect_equal(run.exit, 2, run.err, run.out)
+        expect_equal(list(run.report), ["error"])
+        for reason in reasons:
+            expect(reason in run.err, f"{reason!r} is not in: {run.err}")
+
+    def expect_goes_on(self, arguments):
+        last = self.run(*arguments, "--journal", "j", "--resume")
+        expect_equal(last.exit, 0, last.err)
+        expect(last.resumed > 0, "nothing was resumed")
+        self.no_leftovers()
+        return last
+
+    def what_was_done_is_not_run_again(self):
+        log = self.folder / "log"
+        os.environ["DOZE_LOG"] = str(log)
+        arguments = self.killed_in_the_middle()
+        last = self.expect_goes_on(arguments)
+        expect(0 < last.resumed < 60, last.report)
+        calls = log.read_text().splitlines()
+        expect_equal(len(set(calls)), 60)
+        expect(len(calls) <= 62, "more than a chunk for each of the two workers was run twice", calls)
+
+    def more_and_fewer_workers_finish_what_others_left(self):
+        for workers in (1, 4, 40):
+            arguments = self.killed_in_the_middle()
+            last = self.expect_goes_on([*arguments, "--workers", workers])
+            expect_equal(last.workers, workers)
+
+    # ---- refused ----
+
+    def a_journal_that_is_there_is_not_overwritten(self):
+        arguments = self.killed_in_the_middle()
+        before = self.read(["j/journal"])
+        self.expect_refused(self.run(*arguments, "--journal", "j"), "there is a journal in", "--resume")
+        expect_equal(self.read(["j/journal"]), before)
+        self.expect_goes_on(arguments)
+
+    def resume_without_a_journal_begins_one(self):
+        self.save("x.npy", self.numbers.random(1000))
+        (self.folder / "j").mkdir()
+        (self.folder / "j" / "journal.arena").write_bytes(b"of a creation that was cut short")
+        (self.folder / "j" / "journal.new").write_bytes(b"cadre journal 1 ")
+        done = self.run("sum", "--in", "x.npy", "--journal", "j", "--resume")
+        expect_equal((done.exit, done.resumed), (0, 0), done.err)
+
+    def flags_that_do_not_go_together(self):
+        self.save("x.npy", self.numbers.random(1000))
+        for backend in ("serial", "threads"):
+            self.expect_refused(self.run("sum", "--in", "x.npy", "--journal", "j", "--backend", backend), "--journal", "--backend " + backend)
+        self.expect_refused(self.run("sum", "--in", "x.npy", "--resume"), "--resume", "--journal DIR")
+        self.expect_refused(self.run("sum", "--in", "x.npy", "--journal", "x.npy"), "x.npy")
+        self.expect_refused(self.run("sum", "--in", "x.npy", "--journal", ""), "no directory is named")
+        expect(not (self.folder / "j").exists(), "a refused job leaves no journal")
+
+    def bad_input_leaves_no_journal(self):
+        self.save("x.npy", self.numbers.random(1000))
+        self.expect_refused(self.run("sum", "--in", "y.npy", "--journal", "j"), "y.npy: there is no such file")
+        self.expect_refused(self.run("sqrt", "--in", "x.npy", "--journal", "j"), "--out")
+        expect(not (self.folder / "j").exists(), "a refused job leaves no journal")
+
+    def another_job_is_refused(self):
+        arguments = self.killed_in_the_middle()
+        self.save("x.npy", self.numbers.random(1000))
+        resume = ["--journal", "j", "--resume"]
+        self.expect_refused(self.run("sum", "--in", "x.npy", "--plugin", PLUGIN, "--chunk", 1, *resume), "is of another job", "doze")
+        self.expect_refused(self.run(*arguments, "--chunk", 2, *resume), "is of another job", "--chunk was 1 and is now 2")
+        self.expect_refused(self.run(*["m.npy" if a == "n.npy" else a for a in arguments], *resume), "is of another job", "n.npy", "m.npy")
+        self.expect_refused(self.run(*arguments, "--isa", "v2", *resume), "--isa was", "is now v2")
+        shutil.copy(PLUGIN, self.folder / "other.so")
+        self.expect_refused(self.run(*[str(self.folder / "other.so") if a == PLUGIN else a for a in arguments], *resume), "the plug-in", "other.so")
+        self.expect_goes_on(arguments)
+
+    def another_parameter_is_refused(self):
+        self.save("x.npy", self.numbers.random(1000))
+        arguments = ["histogram", "--in", "x.npy", "--param", "bins=10", "--param", "lo=0", "--param"]
+        expect_equal(self.run(*arguments, "hi=1", "--journal", "j").exit, 0)
+        self.expect_refused(self.run(*arguments, "hi=2", "--journal", "j", "--resume"), "is of another job", "hi=1", "hi=2")
+
+    def changed_input_is_refused(self):
+        arguments = self.killed_in_the_middle()
+        stat = os.stat(self.folder / "t.npy")
+        os.utime(self.folder / "t.npy", ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
+        self.expect_refused(self.run(*arguments, "--journal", "j", "--resume"), "an input has changed", "t.npy")
+        os.utime(self.folder / "t.npy", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        self.expect_goes_on(arguments)
+
+    def rewrite(self, change):
+        """The journal's text with another body under a right checksum, as another machine or program would have written it."""
+        import xxhash
+
+        path = self.folder / "j" / "journal"
+        body = change(path.read_bytes().split(b"\n", 1)[1])
+        path.write_bytes(b"cadre journal 1 %d %s\n" % (len(body), xxhash.xxh3_128(body, seed=1).hexdigest().encode()) + body)
+
+    def foreign_machines_builds_and_boots_are_refused(self):
+        arguments = self.killed_in_the_middle()
+        path = self.folder / "j" / "journal"
+        good = path.read_bytes()
+        boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        build = re.search(rb'build",\s+"([0-9a-f]+)"', good)[1]
+        for change, reason in [
+            (lambda b: b.replace(b'"x86_64"', b'"riscv64"'), "the machine type was riscv64"),
+            (lambda b: b.replace(b'"4096"', b'"65536"'), "the page size was 65536"),
+            (lambda b: b.replace(build, b"0123456789abcdef"), "the program's build was 0123456789abcdef"),
+            (lambda b: b.replace(boot.encode(), b"2c1f3f3e-0000-0000-0000-000000000000"), "before the machine was started again"),
+        ]:
+            path.write_bytes(good)
+            self.rewrite(change)
+            expect(path.read_bytes() != good, reason)
+            self.expect_refused(self.run(*arguments, "--journal", "j", "--resume"), reason)
+        path.write_bytes(good.replace(b"journal 1 ", b"journal 2 ", 1))
+        self.expect_refused(self.run(*arguments, "--journal", "j", "--resume"), "of version 2; this program reads version 1")
+        path.write_bytes(good)
+        self.expect_goes_on(arguments)
+
+    def damaged_journals_are_refused(self):
+        arguments = self.killed_in_the_middle()
+        path, arena = self.folder / "j" / "journal", self.folder / "j" / "journal.arena"
+        good = path.read_bytes()
+        resume = [*arguments, "--journal", "j", "--resume"]
+        for at in [0, 14, 17, 40, 60, len(good) // 2, len(good) - 1, *(self.random.randrange(len(good)) for _ in range(12))]:
+            path.write_bytes(good[:at] + bytes([good[at] ^ 1 << self.random.randrange(8)]) + good[at + 1 :])
+            self.expect_refused(self.run(*resume), "journal")
+        for length in [0, 5, 16, 30, 52, len(good) // 2, len(good) - 1]:
+            path.write_bytes(good[:length])
+            self.expect_refused(self.run(*resume), "journal")
+        path.write_bytes(good)
+        size = arena.stat().st_size
+        os.truncate(arena, size - 4096)
+        self.expect_refused(self.run(*resume), "journal.arena: is truncated")
+        os.truncate(arena, size)
+        arena.rename(self.folder / "away")
+        self.expect_refused(self.run(*resume), "journal.arena")
+        (self.folder / "away").rename(arena)
+        self.expect_goes_on(arguments)
+
+    def damaged_ledgers_are_refused(self):
+        arguments = self.killed_in_the_middle("doze_sum")
+        arena = self.folder / "j" / "journal.arena"
+        resume = [*arguments, "--journal", "j", "--resume"]
+        # The ledger is where generation 1 follows an entry count and the entries: found by the address of the arena in its first entry.
+        base = json.loads((self.folder / "j" / "journal").read_bytes().split(b"\n", 1)[1])["arena"][0]
+        with open(arena, "r+b") as f:
+            f.seek(64 << 20)
+            head = f.read(16 << 20)
+            at = next(i for i in range(0, len(head) - 64, 4096) if int.from_bytes(head[i : i + 8], "little") == 1 and 0 < int.from_bytes(head[i + 24 : i + 28], "little") < 100
+                      and base < int.from_bytes(head[i + 40 : i + 48], "little") < base + (1 << 40))
+            for offset in (24, 32, 41, 48, 66):
+                f.seek((64 << 20) + at + offset)
+                byte = f.read(1)[0]
+                f.seek((64 << 20) + at + offset)
+                f.write(bytes([byte ^ 0x40]))
+                f.flush()
+                self.expect_refused(self.run(*resume), "damaged")
+                f.seek((64 << 20) + at + offset)
+                f.write(bytes([byte]))
+                f.flush()
+        self.expect_goes_on(arguments)
+
+    def a_journal_in_use_is_refused(self):
+        self.save("t.npy", np.full(100, 0.01))
+        arguments = ["doze", "--in", "t.npy", "--out", "n.npy", "--plugin", PLUGIN, "--workers", 2, "--chunk", 1]
+        child = subprocess.Popen([PROGRAM, "run", *map(str, arguments), *self.journal()], cwd=self.folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while not (self.folder / "j" / "journal").exists():
+            time.sleep(0.001)
+        self.expect_refused(self.run(*arguments, "--journal", "j", "--resume"), f"is in use by process {child.pid}")
+        expect_equal(child.wait(), 0)
+
+    # ---- ends ----
+
+    def finished_journals_need_nothing_any_more(self):
+        self.save("x.npy", self.numbers.random(1000))
+        arguments = ["sqrt", "--in", "x.npy", "--out", "y.npy", "--journal", "j"]
+        first = self.run(*arguments)
+        for file in ("x.npy", "y.npy"):
+            (self.folder / file).unlink()
+        again = self.run(*arguments, "--resume")
+        expect_equal((again.exit, again.report), (0, first.report), again.err)
+        expect(not (self.folder / "y.npy").exists(), "outputs are not written again")
+        self.save("x.npy", self.numbers.random(1000))
+        self.expect_refused(self.run(*arguments), "there is a journal in")
+
+    def stopped_jobs_go_on(self):
+        for number, name in ((signal.SIGINT, "SIGINT"), (signal.SIGTERM, "SIGTERM")):
+            self.save("t.npy", np.full(100, 0.01))
+            arguments = ["doze", "--in", "t.npy", "--out", "n.npy", "--plugin", PLUGIN, "--workers", 2, "--chunk", 1]
+            child = subprocess.Popen([PROGRAM, "run", *map(str, arguments), *self.journal(), "--json"], cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            while not (self.folder / "j" / "journal").exists():
+                time.sleep(0.001)
+            time.sleep(0.1)
+            child.send_signal(number)
+            out, err = child.communicate()
+            expect_equal(child.returncode, 128 + number, err)
+            expect("--resume" in json.loads(out)["error"] and "--resume" in err, out, err)
+            # Closed: the reboot that another boot id stands for does it no harm.
+            self.rewrite(lambda b: b.replace(pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip().encode(), b"2c1f3f3e-0000-0000-0000-000000000000"))
+            self.expect_goes_on(arguments)
+
+    def failed_jobs_go_on(self):
+        """A kernel that aborts fails the job while others are applying what they computed; repaired, the job goes on."""
+        for kernel in ("doze", "doze_sum"):
+            self.save("t.npy", self.numbers.random(400) * 1e-4)
+            arguments = [kernel, "--in", "t.npy", "--out", "n.npy", "--plugin", PLUGIN, "--chunk", 1, "--retries", 0]
+            undisturbed = self.run(*arguments)
+            for fail in (60, 220):
+                journal = self.journal()
+                failed = self.run(*arguments, *journal, "--workers", 4, environment={"DOZE_FAIL": str(fail)})
+                expect_equal(failed.exit, 1, failed.err)
+                expect("--resume" in failed.err and "--resume" in failed.error, failed.err)
+                again = self.run(*arguments, *journal, "--resume", environment={"DOZE_FAIL": str(fail)})
+                expect_equal(again.exit, 1, again.err)
+                last = self.expect_goes_on(arguments)
+                expect_equal(last.digest, undisturbed.digest)
+
+    def full_disks_are_errors(self):
+        """A file size limit stands for a disk that is full: writes and reservations beyond it fail."""
+        self.save("x.npy", self.numbers.random(2_000_000))
+        arguments = ["sqrt", "--in", "x.npy", "--out", "y.npy", "--journal", "j"]
+        small = self.run(*arguments, environment={"CADRE_ARENA_SIZE": "0x20000000"}, limit="ulimit -f 8192")  # 8 MiB: less than the output
+        expect(small.exit in (1, 2), small.report)
+        expect(small.err.startswith("cadre: "), small.err)
+        expect(not (self.folder / "y.npy").exists(), "no half output")
+        shutil.rmtree(self.folder / "j", ignore_errors=True)
+        expect_equal(self.run(*arguments).exit, 0)
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="cadre-journal-") as folder:
+        getattr(Cases(pathlib.Path(folder)), CASE)()
+
+
+main()

@@ -57,12 +57,21 @@ TEST(Flags, UnknownChoicesAreRefusedWithTheKnownOnes) {
   EXPECT_EQ(refusal("no-pin", "maybe", "job.toml:1"), "job.toml:1: no-pin = maybe: neither true nor false");
 }
 
+TEST(Flags, AJournalIsADirectoryAndResumeASwitch) {
+  RunSettings settings;
+  apply_flag(settings, "journal", "d", "");
+  apply_flag(settings, "resume", "true", "job.toml:3");
+  EXPECT_EQ(settings.options.journal, "d");
+  EXPECT_TRUE(settings.options.resume);
+  EXPECT_EQ(refusal("journal", ""), "--journal: no directory is named");
+}
+
 TEST(Flags, WhatIsNotBuiltYetSaysSo) {
   for (const Flag& flag : run_flags()) {
     if (flag.built) continue;
     EXPECT_EQ(refusal(flag.name, "1"), std::string("--") + flag.name + " is not built yet");
   }
-  EXPECT_EQ(refusal("journal", "d", "job.toml:2"), "job.toml:2: journal is not built yet");
+  EXPECT_EQ(refusal("sandbox", "true", "job.toml:2"), "job.toml:2: sandbox is not built yet");
   EXPECT_EQ(refusal("start", "spawn"), "--start spawn is not built yet");
 }
 

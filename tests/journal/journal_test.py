@@ -345,7 +345,7 @@ out = ["histogram.npy"]
         base = json.loads((self.folder / "j" / "journal").read_bytes().split(b"\n", 1)[1])["arena"][0]
         with open(arena, "r+b") as f:
             f.seek(64 << 20)
-            head = f.read(16 << 20)
+            head = f.read(192 << 20)
             at = next(i for i in range(0, len(head) - 64, 4096) if int.from_bytes(head[i : i + 8], "little") == 1 and 0 < int.from_bytes(head[i + 24 : i + 28], "little") < 100
                       and base < int.from_bytes(head[i + 40 : i + 48], "little") < base + (1 << 40))
             for offset in (24, 32, 41, 48, 66):

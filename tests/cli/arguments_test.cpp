@@ -149,7 +149,7 @@ TEST_F(CliJobFile, ErrorsNameFileAndLine) {
   expect_refused_at("workers = 0\n" + step, 1, "workers = 0: not a whole number from 1 to 1024");
   expect_refused_at("\nworkers = nan\n" + step, 2, "workers = nan: not a whole number from 1 to 1024");
   expect_refused_at("\n\nbackend = \"gpu\"\n" + step, 3, "backend = gpu: not one of serial, threads, processes");
-  expect_refused_at("journal = \"d\"\n" + step, 1, "journal is not built yet");
+  expect_refused_at("sandbox = true\n" + step, 1, "sandbox is not built yet");
   expect_refused_at("start = \"spawn\"\n" + step, 1, "start spawn is not built yet");
 }
 

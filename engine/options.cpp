@@ -11,15 +11,6 @@ const char* name_of(Backend b) {
   return "?";
 }
 
-const char* name_of(StartMethod s) {
-  switch (s) {
-    case StartMethod::fork: return "fork";
-    case StartMethod::forkserver: return "forkserver";
-    case StartMethod::spawn: return "spawn";
-  }
-  return "?";
-}
-
 const char* name_of(OnPoison p) {
   switch (p) {
     case OnPoison::fail: return "fail";

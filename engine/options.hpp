@@ -4,17 +4,17 @@
 #include <string>
 #include <vector>
 
+#include <cadre/pool/start_method.hpp>
+
 namespace cadre {
 
 enum class Backend { serial, threads, processes };
 /** An element that fails alone, every time: the job ends and names it, or goes on without it. */
 enum class OnPoison { fail, skip };
-enum class StartMethod { fork, forkserver, spawn };
 /** x86-64 level of the built-in kernels' code; `automatic` is the highest that the CPU has. */
 enum class Isa { automatic, v2, v3, v4 };
 
 const char* name_of(Backend);
-const char* name_of(StartMethod);
 const char* name_of(OnPoison);
 const char* name_of(Isa);
 

@@ -59,6 +59,19 @@ pid_t fork_child(void (*body)(void*), void* context, Orphan orphan) noexcept {
   _exit(0);
 }
 
+pid_t fork_process(void (*body)(void*), void* context) noexcept {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const pid_t pid = fork();
+  const int saved = errno;
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  errno = saved;
+  if (pid != 0) return pid;
+  body(context);
+  _exit(0);
+}
+
 int open_pidfd(pid_t pid) noexcept { return static_cast<int>(syscall(SYS_pidfd_open, pid, 0)); }
 
 }  // namespace cadre

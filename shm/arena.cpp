@@ -139,10 +139,11 @@ int make_file(Backing& backing) {
 
 namespace {
 const ArenaFile* chosen_file = nullptr;  // while make_in runs
+Arena* attached = nullptr;               // set before the first instance() of a process that was not forked
 }
 
 Arena& Arena::instance() {
-  static Arena* const arena = new Arena(chosen_file);  // never unmapped: workers and late arrays still use it when main has returned
+  static Arena* const arena = attached ? attached : new Arena(chosen_file);  // never unmapped: workers and late arrays still use it when main has returned
   return *arena;
 }
 
@@ -159,6 +160,27 @@ Arena& Arena::make_in(ArenaFile file) {
   } forget;
   return instance();
 }
+
+void Arena::attach(const ArenaSeat& seat, int fd) {
+  if (attached || books().made) throw Error("shared memory was made before main had begun, by a global object: make engines, shared values and locks in main");
+  attached = new Arena(seat, fd);
+}
+
+Arena::Arena(const ArenaSeat& seat, int fd)
+    : owner_(seat.owner), base_(reinterpret_cast<std::byte*>(seat.base)), size_(seat.size), heap_bytes_(seat.heap_bytes), fd_(fd) {
+  void* const place = mmap(base_, 2 * size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+  if (place != base_) {
+    const int error = place == MAP_FAILED ? errno : EEXIST;
+    if (place != MAP_FAILED) munmap(place, 2 * size_);
+    char address[32];
+    std::snprintf(address, sizeof address, "0x%llx", static_cast<unsigned long long>(seat.base));
+    throw_errno(std::string("map the shared memory at ") + address + ", where the other processes have it (CADRE_ARENA_BASE and CADRE_ARENA_SIZE choose where and how much)", error);
+  }
+  if (mmap(base_, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE | MAP_FIXED, fd_, 0) == MAP_FAILED) throw_errno("map the shared memory", errno);
+  madvise(base_, 2 * size_, MADV_DONTDUMP);
+}
+
+bool Arena::is_owner() const noexcept { return getpid() == owner_; }
 
 Arena::Arena(const ArenaFile* file) {
   Books& b = books();
@@ -245,6 +267,8 @@ Arena::Arena(const ArenaFile* file) {
   b.files = Ranges(0, grains);
   b.made = true;
   b.outlives = file != nullptr;
+  if (again && fallocate(fd_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(kRegistryBytes)) != 0)
+    std::memset(base_, 0, kRegistryBytes);  // the processes of the run before are nobody now
   if (again)
     for (const ArenaExtent& extent : file->extents)
       if (!adopt(extent, false)) throw Error(file->path + ": is damaged: memory that it tells of can not be");

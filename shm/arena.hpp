@@ -27,6 +27,14 @@
 namespace cadre {
 
 constexpr std::size_t kGrain = std::size_t{2} << 20;
+/** At the very front, zero when the arena is new: the words by which processes know each other before anything was allocated. */
+constexpr std::size_t kRegistryBytes = std::size_t{512} << 10;
+
+/** What a process that was not forked must know to map the arena where the others have it. */
+struct ArenaSeat {
+  std::uint64_t base = 0, size = 0, heap_bytes = 0;
+  std::int32_t owner = 0;  // the process that allocates
+};
 
 /** Where a piece of the arena is. */
 struct ArenaExtent {
@@ -49,13 +57,19 @@ class Arena {
   /** Makes instance() lie in a file; before it is made. Throws Error when it is there already, the file is not of its size, or its addresses or
       extents can not be had. */
   static Arena& make_in(ArenaFile file);
+  /** Maps another process's arena, whose file is open here as `fd`, at its address, before this process has made one. Throws Error where something else
+      is mapped there already. */
+  static void attach(const ArenaSeat& seat, int fd);
+  ArenaSeat seat() const noexcept { return {reinterpret_cast<std::uintptr_t>(base_), size_, heap_bytes_, owner_}; }
+  /** Whether this process may allocate: it made the arena. */
+  bool is_owner() const noexcept;
   Arena(const Arena&) = delete;
   Arena& operator=(const Arena&) = delete;
 
   std::byte* base() const noexcept { return base_; }
   std::size_t size() const noexcept { return size_; }
   int fd() const noexcept { return fd_; }
-  /** Bytes at the front that stay writable at this address in every process: what users share to write. */
+  /** Bytes at the front that stay writable at this address in every process: the registry, and what users share to write. */
   std::size_t heap_bytes() const noexcept { return heap_bytes_; }
 
   bool contains(const void* p) const noexcept { return static_cast<const std::byte*>(p) >= base_ && static_cast<const std::byte*>(p) < base_ + size_; }
@@ -91,6 +105,7 @@ class Arena {
  private:
   explicit Arena(const ArenaFile* file);
   void give_back(std::byte* p) noexcept;
+  Arena(const ArenaSeat& seat, int fd);
   void require_owner() const;
   pid_t owner_ = 0;
   std::byte* base_ = nullptr;

@@ -49,6 +49,18 @@ class Array {
   operator std::span<T>() const noexcept { return span(); }
   const std::shared_ptr<Storage>& storage() const noexcept { return storage_; }
 
+  /* To a process that was not forked (shm/parcel.hpp). */
+  void pack(Parcel& parcel) const {
+    pack_storage(parcel, storage_);
+    parcel.put<std::uint64_t>(reinterpret_cast<std::uintptr_t>(data_));
+    Travel<Shape>::pack(parcel, shape_);
+  }
+  static Array unpack(ParcelReader& reader) {
+    auto storage = unpack_storage(reader);
+    T* const data = reinterpret_cast<T*>(reader.take<std::uint64_t>());
+    return Array(std::move(storage), data, Travel<Shape>::unpack(reader));
+  }
+
  private:
   std::shared_ptr<Storage> storage_;
   T* data_ = nullptr;

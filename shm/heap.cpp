@@ -20,13 +20,19 @@ namespace ipc = boost::interprocess;
 // No mutex of Boost's in shared memory: one whose owner dies would stay locked for ever. Allocation is one process's, under a private one.
 using Buffer = ipc::basic_managed_external_buffer<char, ipc::rbtree_best_fit<ipc::null_mutex_family>, ipc::iset_index>;
 
+void require_first_process() {
+  if (!Arena::instance().is_owner())
+    throw Error("shared objects are made by the program's first process (" + std::to_string(Arena::instance().seat().owner) +
+                "), not by one that it started: make them there, and pass them on");
+}
+
 }  // namespace
 
 struct Heap::Impl {
   mutable std::mutex mutex;
   pid_t owner = getpid();
   bool secured = (Arena::instance().secure(Arena::instance().base(), Arena::instance().heap_bytes()), true);
-  Buffer buffer{ipc::create_only, Arena::instance().base(), Arena::instance().heap_bytes()};
+  Buffer buffer{ipc::create_only, Arena::instance().base() + kRegistryBytes, Arena::instance().heap_bytes() - kRegistryBytes};
 };
 
 Heap& Heap::instance() {
@@ -34,10 +40,10 @@ Heap& Heap::instance() {
   return *heap;
 }
 
-Heap::Heap() : impl_(new Impl) {}
+Heap::Heap() : impl_((require_first_process(), new Impl)) {}
 
 void* Heap::allocate(std::size_t bytes, std::size_t alignment) {
-  CADRE_CHECK(getpid() == impl_->owner);
+  require_first_process();
   std::lock_guard lock(impl_->mutex);
   void* const p = impl_->buffer.allocate_aligned(bytes, alignment < 16 ? 16 : alignment, std::nothrow);
   if (!p)

@@ -8,6 +8,8 @@
 #include <memory>
 #include <string>
 
+#include <cadre/shm/parcel.hpp>
+
 namespace cadre {
 
 class Storage {
@@ -40,5 +42,9 @@ std::shared_ptr<Storage> allocate_storage(std::size_t bytes, bool zero = true);
 
 /** The storage of an extent that is the arena's already: reserved, or adopted from an earlier run. Gives it back when it is gone. */
 std::shared_ptr<Storage> own_storage(std::byte* p, std::size_t bytes);
+/** For arrays that travel to processes that were not forked: there the storage is known, not owned. A file is mapped through the descriptor that
+    the program's first process has, at the same address. Throw Error. */
+void pack_storage(Parcel& parcel, const std::shared_ptr<Storage>& storage);
+std::shared_ptr<Storage> unpack_storage(ParcelReader& reader);
 
 }  // namespace cadre

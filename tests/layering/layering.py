@@ -15,10 +15,12 @@ import tempfile
 ARROWS = {
     "shm": {"shm"},
     "kernels": {"kernels"},
-    "pool": {"pool", "shm"},
-    "engine": {"engine", "pool", "kernels", "shm"},
-    "cadre.hpp": {"engine", "pool", "kernels", "shm"},
-    "cli": {"cli", "cadre.hpp", "engine", "pool", "kernels", "shm"},
+    "sync": {"sync", "shm"},
+    "pool": {"pool", "sync", "shm"},
+    "logging": {"logging", "pool", "sync", "shm"},
+    "engine": {"engine", "pool", "kernels", "sync", "shm"},
+    "cadre.hpp": {"engine", "logging", "pool", "kernels", "sync", "shm"},
+    "cli": {"cli", "cadre.hpp", "engine", "logging", "pool", "kernels", "sync", "shm"},
 }
 SUFFIXES = {".hpp", ".cpp", ".h", ".c", ".inc", ".ipp"}
 

@@ -29,7 +29,7 @@ std::string as_json(const Machine& m) {
                  {"limits", limits},
                  {"huge_pages", {{"enabled", or_null(m.thp)}, {"shmem_enabled", or_null(m.shmem_thp)}, {"collapse", m.collapse}}},
                  {"memfd", m.memfd},
-                 {"start_methods", {"fork"}},
+                 {"start_methods", {"fork", "forkserver", "spawn"}},
                  {"dev_shm", {{"bytes", m.dev_shm}, {"used", false}}},
                  {"problems", problems}};
   return all.dump() + "\n";
@@ -53,7 +53,7 @@ std::string as_text(const Machine& m) {
   line("huge pages", std::string(m.collapse ? "arrays lie on 2 MiB pages" : "arrays lie on 4 KiB pages") + " (settings: enabled " +
                          (m.thp.empty() ? "not there" : m.thp) + ", shmem_enabled " + (m.shmem_thp.empty() ? "not there" : m.shmem_thp) + ")");
   line("memfd", m.memfd ? "works" : "refused");
-  line("start", "fork (forkserver and spawn are not built yet)");
+  line("start", "fork, forkserver, spawn");
   line("/dev/shm", (m.dev_shm ? human_bytes(m.dev_shm) : std::string("none")) + ", not used");
   for (const Problem& p : m.problems) {
     text += "\n";

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <cadre/kernels/registry.hpp>
+#include <cadre/pool/program.hpp>
 #include <cadre/shm/error.hpp>
 
 #include "commands.hpp"
@@ -107,6 +108,7 @@ int guarded(int argc, char** argv) {
 }  // namespace cadre::cli
 
 int main(int argc, char** argv) {
+  cadre::init(argc, argv);
   // A descriptor that the caller closed must not become a file of ours. Read-only, so that what is printed there fails as it would have.
   for (int fd = open("/dev/null", O_RDONLY); fd >= 0; fd = dup(fd))
     if (fd > STDERR_FILENO) {

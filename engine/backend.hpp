@@ -44,9 +44,11 @@ struct HandsPlan {
   std::uint64_t max_chunks = 0, max_memory = 0;  // of one worker process, then it is replaced; 0: any
   SlotTrouble* troubles = nullptr;
   bool attach = false;  // the pool's board is an earlier program's
+  StartMethod start = StartMethod::fork;
 };
 std::unique_ptr<Hands> make_serial(const HandsPlan&);
 std::unique_ptr<Hands> make_threads(const HandsPlan&);
 std::unique_ptr<Hands> make_processes(const HandsPlan&);
+int threads_of_this_process();
 
 }  // namespace cadre

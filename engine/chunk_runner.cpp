@@ -142,6 +142,17 @@ bool ChunkRunner::prepare(std::uint32_t slot, std::uint32_t epoch, std::uint64_t
     code_.combine = k.combine;
     code_.finish = k.finish;
     code_.state = k.state;
+  } else if (code_map_) {
+    try {
+      code_.run = code_map_->here(code_.run);
+      code_.identity = code_map_->here(code_.identity);
+      code_.combine = code_map_->here(code_.combine);
+      code_.finish = code_map_->here(code_.finish);
+      if (code_.captured == 0) code_.state = code_map_->here(code_.state);
+    } catch (const std::exception& e) {
+      complain(place, epoch, chunk, ComplaintKind::engine, 0, e.what());
+      return false;
+    }
   }
   prepared_ = epoch;
   return true;

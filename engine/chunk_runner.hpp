@@ -3,6 +3,7 @@
    runner per process or thread, with private buffers that live from chunk to chunk. */
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@
 #include <cadre/engine/work.hpp>
 #include <cadre/kernels/plugin.hpp>
 #include <cadre/pool/task.hpp>
+#include <cadre/shm/code_address.hpp>
 
 namespace cadre {
 
@@ -35,6 +37,8 @@ class ChunkRunner {
   /** `work` is where the caller describes each pass; `plugins` the files that Code::plugin counts. `shares_memory`: a worker process, which
       maps what a pass needs. */
   ChunkRunner(const Work& work, std::vector<std::string> plugins, bool own_process);
+  /** In a process that was not forked from the caller: where the caller has the functions that a Work names. */
+  void translate_code(CodeMap map) { code_map_ = std::move(map); }
 
   /** `predecessor`: of the process that claimed the chunk and died; null: this one did. */
   Outcome run(std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) noexcept;
@@ -70,6 +74,7 @@ class ChunkRunner {
   std::vector<std::unique_ptr<Plugin>> plugins_;
   std::uint32_t prepared_ = 0;    // epoch
   Code code_;                     // resolved for this process
+  std::optional<CodeMap> code_map_;
   PrivateBuffer accumulator_, run_accumulator_, scratch_, list_, stack_;
   const FloatingPointMode mode_;  // of the process or thread that made this: what kernels find
   char failure_[256] = {};        // of the last call that failed and returned

@@ -13,6 +13,7 @@
 #include <cadre/engine/lambda_check.hpp>
 #include <cadre/pool/cpus.hpp>
 #include <cadre/pool/pool.hpp>
+#include <cadre/pool/program.hpp>
 #include <cadre/shm/arena.hpp>
 
 namespace cadre {
@@ -33,7 +34,7 @@ Options resolved(Options o) {
   if (o.max_skipped > kMostSkipped) throw Error("max_skipped must be 0 to " + std::to_string(kMostSkipped) + ", not " + std::to_string(o.max_skipped));
   if (!(o.verify_fraction >= 0 && o.verify_fraction <= 1)) throw Error("verify_fraction must be 0 to 1");
   if (o.backend == Backend::serial) o.workers = 1;
-  if (o.backend == Backend::processes && o.start != StartMethod::fork) throw Error(std::string("--start ") + name_of(o.start) + " is not built yet; use fork");
+  if (o.backend == Backend::processes && o.start != StartMethod::fork) require_init((std::string("the start method ") + name_of(o.start)).c_str());
   if (!o.journal.empty() && o.backend != Backend::processes)
     throw Error(std::string("--journal keeps what worker processes do: it can not be had with --backend ") + name_of(o.backend));
   if (o.resume && o.journal.empty()) throw Error("--resume carries on with a journal: name it with --journal DIR");
@@ -49,6 +50,7 @@ HandsPlan hands_plan(const Options& o) {
   plan.timeout_ns = static_cast<std::uint64_t>(o.timeout * 1e9);
   plan.max_chunks = o.max_chunks_per_worker;
   plan.max_memory = o.max_memory_per_worker;
+  plan.start = o.start;
   return plan;
 }
 
@@ -112,7 +114,11 @@ struct Engine::Impl {
   }
 };
 
-Engine::Engine(Options options) : impl_(std::make_unique<Impl>(options)) {}
+Engine::Engine(Options options) {
+  // Forking would copy the other threads' locks in whatever state they are.
+  if (options.backend == Backend::processes && options.start == StartMethod::fork && is_initialised() && threads_of_this_process() > 1) options.start = StartMethod::forkserver;
+  impl_ = std::make_unique<Impl>(options);
+}
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;

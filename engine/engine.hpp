@@ -8,7 +8,8 @@
      double total = engine.reduce(y, 0.0, [](double a, double b) { return a + b; });
      cadre::Report report = engine.run(job);                 // named kernels, files: all that the command line does
 
-   Make it before the program starts threads: workers are forked from the caller as it is then. All members are for the process that made
+   Make it before the program starts threads: workers are forked from the caller as it is then. With Options::start forkserver or spawn (and cadre::init as the
+   first line of main) they are copies of the program as it begins, which have nothing of the caller's but what is shared. All members are for the process that made
    the engine; one job runs at a time, further threads wait. */
 #include <functional>
 #include <memory>

@@ -118,7 +118,6 @@ void apply_flag(RunSettings& s, const std::string& name, const std::string& valu
     s.options.backend = choice(label, value, {Backend::serial, Backend::threads, Backend::processes});
   } else if (name == "start") {
     s.options.start = choice(label, value, {StartMethod::fork, StartMethod::forkserver, StartMethod::spawn});
-    if (s.options.start != StartMethod::fork) throw Error(prefix + "start " + value + " is not built yet");
   } else if (name == "isa") {
     s.options.isa = choice(label, value, {Isa::automatic, Isa::v2, Isa::v3, Isa::v4});
   } else if (name == "workers") {

@@ -16,13 +16,13 @@
 
 namespace cadre {
 
-namespace {
-
 int threads_of_this_process() {
   std::error_code error;
   std::filesystem::directory_iterator tasks("/proc/self/task", error);
   return error ? 1 : static_cast<int>(std::distance(begin(tasks), end(tasks)));
 }
+
+namespace {
 
 constexpr std::uint64_t kWeighEveryNs = 10'000'000;
 
@@ -38,13 +38,69 @@ std::uint64_t private_bytes() {
   return (resident - shared) * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
+/* What a worker has: a copy of the caller's where it was forked, else made by itself from what was packed. */
+struct WorkerSide {
+  HandsPlan plan;
+  ChunkRunner runner;
+  std::uint64_t chunks_run = 0, next_weighing = 0;
+
+  explicit WorkerSide(const HandsPlan& p) : plan(p), runner(*p.work, p.plugins, true) {}
+  Task task() { return {this, &WorkerSide::start, &WorkerSide::run_chunk, plan.max_chunks || plan.max_memory ? &WorkerSide::worn : nullptr}; }
+
+  TaskRecipe recipe() const {
+    TaskRecipe recipe{.make = &WorkerSide::make_task};
+    recipe.parcel.put(plan.work);
+    recipe.parcel.put(plan.truncated);
+    recipe.parcel.put(plan.troubles);
+    recipe.parcel.put(plan.max_chunks);
+    recipe.parcel.put(plan.max_memory);
+    Travel<std::vector<std::string>>::pack(recipe.parcel, plan.plugins);
+    CodeMap::pack(recipe.parcel);
+    return recipe;
+  }
+  static Task make_task(ParcelReader& reader) {
+    HandsPlan plan;
+    plan.work = reader.take<const Work*>();
+    plan.truncated = reader.take<std::atomic<const void*>*>();
+    plan.troubles = reader.take<SlotTrouble*>();
+    plan.max_chunks = reader.take<std::uint64_t>();
+    plan.max_memory = reader.take<std::uint64_t>();
+    plan.plugins = Travel<std::vector<std::string>>::unpack(reader);
+    auto* side = new WorkerSide(plan);  // as long as the process
+    side->runner.translate_code(CodeMap::unpack(reader));
+    return side->task();
+  }
+
+  static void start(void* context, int slot, SlotLine& line) {
+    auto& self = *static_cast<WorkerSide*>(context);
+    try {
+      install_truncation_guard(protocol(self.plan.truncated));
+      witness_crashes(&line, &protocol(self.plan.troubles)[slot].witness);
+    } catch (const std::exception& e) {
+      std::fprintf(stderr, "cadre: a worker can not start: %s\n", e.what());
+      _exit(70);
+    }
+  }
+  static Outcome run_chunk(void* context, int slot, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) {
+    return static_cast<WorkerSide*>(context)->runner.run(static_cast<std::uint32_t>(slot), epoch, chunk, predecessor);
+  }
+  static bool worn(void* context) {
+    auto& self = *static_cast<WorkerSide*>(context);
+    ++self.chunks_run;
+    if (self.plan.max_chunks > 0 && self.chunks_run >= self.plan.max_chunks) return true;
+    if (self.plan.max_memory == 0 || monotonic_ns() < self.next_weighing) return false;
+    self.next_weighing = monotonic_ns() + kWeighEveryNs;
+    return private_bytes() > self.plan.max_memory;
+  }
+};
+
 class Processes final : public Hands {
  public:
-  explicit Processes(const HandsPlan& plan) : plan_(plan), runner_(*plan.work, plan.plugins, true) {
-    if (int others = threads_of_this_process() - 1; others > 0)
+  explicit Processes(const HandsPlan& plan) : worker_(plan) {
+    if (int others = threads_of_this_process() - 1; others > 0 && plan.start == StartMethod::fork)
       std::fprintf(stderr, "cadre: warning: this process already runs %d other thread%s: workers are forked with their locks as they are now. Make the engine first\n", others, others == 1 ? "" : "s");
-    pool_.emplace(PoolOptions{.workers = plan.workers, .pin = plan.pin, .shortest_deadline_ns = plan.timeout_ns, .attach = plan.attach},
-                  Task{this, &Processes::start, &Processes::run_chunk, plan.max_chunks || plan.max_memory ? &Processes::worn : nullptr});
+    pool_.emplace(PoolOptions{.workers = plan.workers, .pin = plan.pin, .shortest_deadline_ns = plan.timeout_ns, .attach = plan.attach, .start = plan.start}, worker_.task(),
+                  plan.start == StartMethod::fork ? TaskRecipe{} : worker_.recipe());
   }
 
   PoolResult run(std::uint64_t chunks, bool ordered, const Look& look, const Continuation& continuation) override {
@@ -63,34 +119,9 @@ class Processes final : public Hands {
   int slots() const override { return pool_->slots(); }
 
  private:
-  // In a worker: this object, and with it the runner, is that process's own copy.
-  static void start(void* context, int slot, SlotLine& line) {
-    auto& self = *static_cast<Processes*>(context);
-    try {
-      install_truncation_guard(protocol(self.plan_.truncated));
-      witness_crashes(&line, &protocol(self.plan_.troubles)[slot].witness);
-    } catch (const std::exception& e) {
-      std::fprintf(stderr, "cadre: a worker can not start: %s\n", e.what());
-      _exit(70);
-    }
-  }
-  static Outcome run_chunk(void* context, int slot, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) {
-    return static_cast<Processes*>(context)->runner_.run(static_cast<std::uint32_t>(slot), epoch, chunk, predecessor);
-  }
-  static bool worn(void* context) {
-    auto& self = *static_cast<Processes*>(context);
-    ++self.chunks_run_;
-    if (self.plan_.max_chunks > 0 && self.chunks_run_ >= self.plan_.max_chunks) return true;
-    if (self.plan_.max_memory == 0 || monotonic_ns() < self.next_weighing_) return false;
-    self.next_weighing_ = monotonic_ns() + kWeighEveryNs;
-    return private_bytes() > self.plan_.max_memory;
-  }
-
-  const HandsPlan plan_;
-  ChunkRunner runner_;
+  WorkerSide worker_;  // in a forked worker: that process's own copy
   std::optional<Pool> pool_;
   bool warned_ = false;
-  std::uint64_t chunks_run_ = 0, next_weighing_ = 0;  // of a worker's own copy
 };
 
 }  // namespace

@@ -35,6 +35,15 @@ void default_handlers() {
 
 }  // namespace
 
+void settle_in_child() noexcept {
+  default_handlers();
+  const rlimit none{0, 0};
+  setrlimit(RLIMIT_CORE, &none);
+  sigset_t nothing;
+  sigemptyset(&nothing);
+  pthread_sigmask(SIG_SETMASK, &nothing, nullptr);
+}
+
 pid_t fork_child(void (*body)(void*), void* context, Orphan orphan) noexcept {
   sigset_t all, before;
   sigfillset(&all);
@@ -49,12 +58,7 @@ pid_t fork_child(void (*body)(void*), void* context, Orphan orphan) noexcept {
   }
   if (orphan == Orphan::killed) prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(0);  // it died before the line above could tell
-  default_handlers();
-  const rlimit none{0, 0};
-  setrlimit(RLIMIT_CORE, &none);
-  sigset_t nothing;
-  sigemptyset(&nothing);
-  pthread_sigmask(SIG_SETMASK, &nothing, nullptr);
+  settle_in_child();
   body(context);
   _exit(0);
 }

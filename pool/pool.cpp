@@ -15,6 +15,7 @@
 
 #include <cadre/pool/cpus.hpp>
 #include <cadre/pool/fork.hpp>
+#include <cadre/pool/fresh.hpp>
 #include <cadre/pool/supervisor.hpp>
 #include <cadre/pool/worker.hpp>
 #include <cadre/shm/arena.hpp>
@@ -70,6 +71,7 @@ Shared make_board(int workers, bool attach) {
 struct Pool::Impl {
   PoolOptions options;
   Task task;
+  TaskRecipe recipe;
   Shared shared{};
   SupervisorPlan plan;
   pid_t supervisor = 0;
@@ -129,7 +131,16 @@ struct Pool::Impl {
       close(lifeline[1]);
       throw_errno("open a pidfd of this process (Linux 5.3 and up)", error, Error::Kind::failed);
     }
-    supervisor = fork_child(supervisor_body, this, Orphan::lives);
+    if (plan.start == StartMethod::fork) {
+      supervisor = fork_child(supervisor_body, this, Orphan::lives);
+    } else {
+      try {
+        supervisor = exec_supervisor(plan);
+      } catch (...) {
+        close(lifeline[1]);
+        throw;
+      }
+    }
     const int error = errno;
     close(lifeline[1]);
     plan.lifeline_fd = -1;
@@ -201,7 +212,7 @@ struct Pool::Impl {
   }
 };
 
-Pool::Pool(const PoolOptions& options, const Task& task) : impl_(new Impl) {
+Pool::Pool(const PoolOptions& options, const Task& task, const TaskRecipe& recipe) : impl_(new Impl) {
   CADRE_CHECK(options.workers >= 1 && options.workers <= kMaxWorkers);
   impl_->options = options;
   impl_->task = task;
@@ -211,6 +222,9 @@ Pool::Pool(const PoolOptions& options, const Task& task) : impl_(new Impl) {
   board.spinners = static_cast<std::uint32_t>(std::min<int>(options.workers, std::max(usable_cpu_count() - 1, 0)));
   impl_->plan.board = &board;
   impl_->plan.task = &impl_->task;
+  impl_->recipe = recipe;
+  impl_->plan.recipe = &impl_->recipe;
+  impl_->plan.start = options.start;
   if (options.pin) impl_->plan.cpus = cpus;
   if (options.shortest_deadline_ns > 0) impl_->plan.look_ns = std::clamp<std::uint64_t>(options.shortest_deadline_ns / 8, 1'000'000, impl_->plan.look_ns);
   impl_->plan.slots = board.workers;

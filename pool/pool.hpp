@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <cadre/pool/board.hpp>
+#include <cadre/pool/start_method.hpp>
 #include <cadre/pool/task.hpp>
 
 namespace cadre {
@@ -17,6 +18,7 @@ struct PoolOptions {
   bool pin = true;            // one worker per usable CPU, in turn
   std::uint64_t shortest_deadline_ns = 0;  // that a kernel will be given; 0: none
   bool attach = false;        // to the board that an earlier program left at the same place of the arena
+  StartMethod start = StartMethod::fork;
   bool on_threads = false;    // the same loop on threads of this process, for thread sanitizers: no supervision, no protection
 };
 
@@ -44,8 +46,9 @@ struct PoolCounts {
 
 class Pool {
  public:
-  /** Forks the supervisors, and through them the workers. Throws Error when that is impossible. */
-  Pool(const PoolOptions& options, const Task& task);
+  /** Starts the supervisors, and through them the workers; with another start method than fork they make the task by the recipe. Throws Error when that is
+      impossible. */
+  Pool(const PoolOptions& options, const Task& task, const TaskRecipe& recipe = {});
   /** Ends every process of the pool and waits until they are gone. */
   ~Pool();
   Pool(const Pool&) = delete;

@@ -115,9 +115,9 @@ class Recipe final : public Target {
 }  // namespace detail
 
 struct ProcessOptions {
-  std::string name;                       // "": Process-1 and so on
-  std::optional<bool> daemon;             // nothing: as the process that makes it
-  std::optional<StartMethod> start;       // nothing: set_start_method's
+  std::string name = {};                  // "": Process-1 and so on
+  std::optional<bool> daemon = {};        // nothing: as the process that makes it
+  std::optional<StartMethod> start = {};  // nothing: set_start_method's
 };
 
 class Process {

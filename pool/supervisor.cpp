@@ -17,6 +17,7 @@
 #include <cstring>
 
 #include <cadre/pool/fork.hpp>
+#include <cadre/pool/fresh.hpp>
 #include <cadre/pool/worker.hpp>
 #include <cadre/shm/futex.hpp>
 #include <cadre/shm/worker_view.hpp>
@@ -81,26 +82,8 @@ struct WorkerStart {
 
 void worker_body(void* context) {
   const WorkerStart& start = *static_cast<WorkerStart*>(context);
-  const SupervisorPlan& plan = *start.plan;
-  prctl(PR_SET_NAME, "cadre-worker");
-  close(plan.lifeline_fd);
-  if (!plan.cpus.empty()) {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    CPU_SET(plan.cpus[static_cast<std::size_t>(start.slot) % plan.cpus.size()], &set);
-    sched_setaffinity(0, sizeof set, &set);  // refused: unpinned
-  }
-  // The caller, which has the data, must outlive a worker, which can be replaced.
-  if (const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC); fd >= 0) {
-    if (write(fd, "500", 3) != 3) { /* refused: as good as the others */
-    }
-    close(fd);
-  }
-  if (const int error = enter_worker_view(plan.caller)) {
-    std::fprintf(stderr, "cadre: a worker can not map the shared memory: %s\n", std::strerror(error));
-    _exit(70);
-  }
-  Worker(plan.board, *plan.task, start.slot).live();
+  close(start.plan->lifeline_fd);
+  live_as_worker(*start.plan, start.slot);
 }
 
 class Zygote {
@@ -171,7 +154,7 @@ class Zygote {
     s.registered_before = line.started.load();
     line.phase.store(static_cast<std::uint32_t>(Phase::starting));
     WorkerStart start{&plan_, static_cast<int>(slot)};
-    const pid_t pid = fork_child(worker_body, &start, Orphan::killed);
+    const pid_t pid = plan_.start == StartMethod::spawn ? exec_worker(plan_, start.slot) : fork_child(worker_body, &start, Orphan::killed);
     if (pid < 0) {
       const int error = errno;
       if (first) {
@@ -352,6 +335,27 @@ void end_orphans() {
 }
 
 }  // namespace
+
+void live_as_worker(const SupervisorPlan& plan, int slot) {
+  prctl(PR_SET_NAME, "cadre-worker");
+  if (!plan.cpus.empty()) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(plan.cpus[static_cast<std::size_t>(slot) % plan.cpus.size()], &set);
+    sched_setaffinity(0, sizeof set, &set);  // refused: unpinned
+  }
+  // The caller, which has the data, must outlive a worker, which can be replaced.
+  if (const int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC); fd >= 0) {
+    if (write(fd, "500", 3) != 3) { /* refused: as good as the others */
+    }
+    close(fd);
+  }
+  if (const int error = enter_worker_view(plan.caller)) {
+    std::fprintf(stderr, "cadre: a worker can not map the shared memory: %s\n", std::strerror(error));
+    _exit(70);
+  }
+  Worker(plan.board, *plan.task, slot).live();
+}
 
 void supervise(const SupervisorPlan& plan) {
   signal(SIGTERM, SIG_IGN);

@@ -12,12 +12,15 @@
      both        the workers die; the caller sees the lifeline close: the job fails
      the caller  both see its pidfd, kill their children and leave
 
+   Under spawn and forkserver the standby is a fresh copy of the program; under spawn each worker is one too, started by the zygote (fresh.hpp).
+
    What decides (pids, counts, limits) is private memory: a worker may have scribbled on what is shared. */
 #include <sys/types.h>
 
 #include <vector>
 
 #include <cadre/pool/board.hpp>
+#include <cadre/pool/start_method.hpp>
 #include <cadre/pool/task.hpp>
 
 namespace cadre {
@@ -25,6 +28,8 @@ namespace cadre {
 struct SupervisorPlan {
   Board* board = nullptr;
   const Task* task = nullptr;
+  const TaskRecipe* recipe = nullptr;  // unless forked
+  StartMethod start = StartMethod::fork;
   std::vector<int> cpus;   // slot i is pinned to cpus[i % size]; empty: not pinned
   pid_t caller = 0;
   int caller_pidfd = -1;
@@ -37,5 +42,8 @@ struct SupervisorPlan {
 
 /** Body of the process that the caller forks: standby, and parent of the zygote. Never returns to the caller's code. */
 void supervise(const SupervisorPlan& plan);
+
+/** The life of the worker in that slot, in a process that is to be it. */
+void live_as_worker(const SupervisorPlan& plan, int slot);
 
 }  // namespace cadre

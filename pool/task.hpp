@@ -4,6 +4,7 @@
 
 #include <cadre/pool/death.hpp>
 #include <cadre/pool/slot.hpp>
+#include <cadre/shm/parcel.hpp>
 
 namespace cadre {
 
@@ -18,6 +19,12 @@ struct Task {
   Outcome (*run)(void* context, int slot, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) = nullptr;
   /** Asked after each chunk; true: the process leaves and another takes its place. May be null. */
   bool (*worn)(void* context) = nullptr;
+};
+
+/** How a process that is not forked comes by the task: `make` reads what `parcel` holds. Once per process. */
+struct TaskRecipe {
+  Task (*make)(ParcelReader& reader) = nullptr;
+  Parcel parcel;
 };
 
 }  // namespace cadre

@@ -125,14 +125,20 @@ std::vector<Loaded> loaded_modules() {
 
 }  // namespace
 
-void CodeMap::pack(Parcel& parcel) { Travel<std::vector<Loaded>>::pack(parcel, loaded_modules()); }
+void CodeMap::pack(Parcel& parcel) {
+  const std::vector<Loaded> modules = loaded_modules();
+  parcel.put<std::uint64_t>(modules.size());
+  for (const Loaded& m : modules) parcel.put(m);  // not as an argument is: addresses of this process are what it is about
+}
 
 CodeMap CodeMap::unpack(ParcelReader& reader) {
   CodeMap map;
   const std::vector<Loaded> mine = loaded_modules();
-  for (const Loaded& there : Travel<std::vector<Loaded>>::unpack(reader))
+  for (std::size_t left = reader.take_size(sizeof(Loaded)); left > 0; --left) {
+    const auto there = reader.take<Loaded>();
     for (const Loaded& m : mine)
       if (m.id.build_id_bytes == there.id.build_id_bytes && m.id.build_id == there.id.build_id) map.modules_.push_back({there.begin, there.end, m.base - there.base});
+  }
   return map;
 }
 

@@ -97,8 +97,6 @@ TEST(CliUsage, WhatIsNotBuiltYetSaysSo) {
     expect_refused(all, flag[0] + " is not built yet");
   }
   expect_refused({"run", "--expr", "y = x", "--in", "x=x.npy", "--out", "y=y.npy"}, "--expr is not built yet");
-  expect_refused({"run", "sum", "--in", "x.npy", "--start", "spawn"}, "--start spawn is not built yet");
-  expect_refused({"run", "sum", "--in", "x.npy", "--start", "forkserver"}, "--start forkserver is not built yet");
   for (const char* command : {"compare", "new", "build", "check", "manager"})
     for (const char* more : {"x", "--help", "--listen"}) expect_refused({command, more}, std::string("cadre ") + command + " is not built yet");
 }
@@ -150,7 +148,7 @@ TEST_F(CliJobFile, ErrorsNameFileAndLine) {
   expect_refused_at("\nworkers = nan\n" + step, 2, "workers = nan: not a whole number from 1 to 1024");
   expect_refused_at("\n\nbackend = \"gpu\"\n" + step, 3, "backend = gpu: not one of serial, threads, processes");
   expect_refused_at("sandbox = true\n" + step, 1, "sandbox is not built yet");
-  expect_refused_at("start = \"spawn\"\n" + step, 1, "start spawn is not built yet");
+  expect_refused_at("start = \"clone\"\n" + step, 1, "start = clone: not one of fork, forkserver, spawn");
 }
 
 TEST_F(CliJobFile, InputsOnTheCommandLineDoNotGoWithAJobFile) {

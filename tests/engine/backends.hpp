@@ -14,20 +14,24 @@ namespace cadre::testing {
 struct Hands {
   Backend backend;
   int workers;
+  StartMethod start = StartMethod::fork;
 
-  Options options() const { return {.backend = backend, .workers = workers}; }
+  Options options() const { return {.backend = backend, .workers = workers, .start = start}; }
 };
 
-inline void PrintTo(const Hands& hands, std::ostream* out) { *out << hands.workers << " on " << name_of(hands.backend); }
-inline std::string name_of_hands(const ::testing::TestParamInfo<Hands>& info) { return name_of(info.param.backend) + std::string("_") + std::to_string(info.param.workers); }
+inline void PrintTo(const Hands& hands, std::ostream* out) { *out << hands.workers << " on " << name_of(hands.backend) << " by " << name_of(hands.start); }
+inline std::string name_of_hands(const ::testing::TestParamInfo<Hands>& info) {
+  return name_of(info.param.backend) + std::string("_") + std::to_string(info.param.workers) + (info.param.start == StartMethod::fork ? "" : std::string("_") + name_of(info.param.start));
+}
 
 inline const auto kAllHands =
     ::testing::Values(Hands{Backend::serial, 1}, Hands{Backend::threads, 1}, Hands{Backend::threads, 2}, Hands{Backend::threads, 3}, Hands{Backend::threads, 8},
                       Hands{Backend::threads, 33}, Hands{Backend::processes, 1}, Hands{Backend::processes, 2}, Hands{Backend::processes, 3}, Hands{Backend::processes, 8},
-                      Hands{Backend::processes, 33});
+                      Hands{Backend::processes, 33}, Hands{Backend::processes, 3, StartMethod::forkserver}, Hands{Backend::processes, 3, StartMethod::spawn});
 
 /** One of each: for what does not depend on how many there are. */
-inline const auto kEachBackend = ::testing::Values(Hands{Backend::serial, 1}, Hands{Backend::threads, 2}, Hands{Backend::processes, 2});
+inline const auto kEachBackend = ::testing::Values(Hands{Backend::serial, 1}, Hands{Backend::threads, 2}, Hands{Backend::processes, 2},
+                                            Hands{Backend::processes, 2, StartMethod::forkserver}, Hands{Backend::processes, 2, StartMethod::spawn});
 
 class OnHands : public LeakCheck, public ::testing::WithParamInterface<Hands> {};
 

@@ -5,6 +5,7 @@
 
 #include <cadre/engine/operation.hpp>
 #include <cadre/engine/segment.hpp>
+#include <cadre/pool/planted.hpp>
 
 namespace cadre {
 
@@ -15,6 +16,11 @@ std::uint64_t image_bytes(const Work& work) {
 
 void store_record(SlotLine& line, const Record& record) noexcept {
   std::atomic_thread_fence(std::memory_order_release);
+  if (planted(Mistake::split_word)) {
+    Record first = record;
+    first.from = Record::of(line.record.load()).from;
+    line.record.store(first.packed());
+  }
   line.record.store(record.packed(), std::memory_order_relaxed);
   std::atomic_thread_fence(std::memory_order_release);  // a release store alone would let later stores rise above it
 }
@@ -32,7 +38,7 @@ class Application {
     while (r_.segment < work_.n_segments) {
       Segment& segment = segments_[r_.segment];
       const bool touched = work_.scatter == ScatterMode::dense || touches(r_.segment);
-      if (touched || work_.ordered) {
+      if (touched || (work_.ordered && !planted(Mistake::keep_turn))) {
         if (!lock_segment(segment, place_.slot, work_.ordered != 0, chunk_, *place_.line, *place_.stop)) return false;
         if (touched) {
           if (work_.scatter == ScatterMode::dense)
@@ -43,7 +49,7 @@ class Application {
         // Under the lock, before the word advances, and again by a successor without harm.
         if (work_.ordered && last_) segment.turn.store(chunk_ + 1, std::memory_order_release);  // partner: the acquire in lock_segment
         advance(r_.segment + 1, 0);
-        unlock_segment(segment);  // after the word: a successor must not apply the segment again
+        if (!planted(Mistake::unlock_first) || segment.lock.load() == place_.slot + 1) unlock_segment(segment);  // after the word: a successor must not apply the segment again
       } else {
         advance(r_.segment + 1, 0);
       }
@@ -58,6 +64,7 @@ class Application {
     place_.line->progress.store(place_.line->progress.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
   void advance(std::uint32_t segment, std::uint32_t block) {
+    if (planted(Mistake::unlock_first) && segment == r_.segment) unlock_segment(segments_[segment]);
     r_.segment = segment;
     r_.block = block;
     store(false);
@@ -83,11 +90,12 @@ class Application {
           if (block < r_.block) continue;
           const std::uint64_t length = std::min(kBlockBytes, bytes - at);
           if (!r_.saved) {
+            if (planted(Mistake::save_torn)) store(true);
             std::memcpy(place_.image, to + at, length);
-            store(true);
+            if (!planted(Mistake::save_torn)) store(true);
           }
           T* out = reinterpret_cast<T*>(to + at);
-          const T* old = reinterpret_cast<const T*>(place_.image);
+          const T* old = reinterpret_cast<const T*>(planted(Mistake::no_image) ? to + at : place_.image);
           const T* add = reinterpret_cast<const T*>(from + at);
           for (std::uint64_t i = 0; i < length / sizeof(T); ++i) out[i] = combined<op, T>(old[i], add[i]);
           advance(r_.segment, block + 1);
@@ -149,19 +157,21 @@ class Application {
 
   void apply_block(const std::uint16_t* low, const std::byte* value, std::uint64_t count) {
     const bool torn = r_.saved;  // by a predecessor: an index may occur twice, so all are put back before any is applied
+    if (planted(Mistake::save_torn) && !torn) store(true);
     const std::uint32_t mask = (1u << work_.segment_shift) - 1;
     for (std::uint32_t c = 0; c < work_.n_columns; ++c) {
       const WorkColumn& column = work_.columns[c];
       with_operation(column.op, column.dtype, [&]<cadre_op, class T>() {
         T* out = reinterpret_cast<T*>(result(c));
         T* old = reinterpret_cast<T*>(place_.image + c * kBlockEntries * 8);
+        if (torn && planted(Mistake::no_image)) return;
         if (torn)
           for (std::uint64_t i = 0; i < count; ++i) out[low[i] & mask] = old[i];
         else
           for (std::uint64_t i = 0; i < count; ++i) old[i] = out[low[i] & mask];
       });
     }
-    if (!torn) store(true);
+    if (!torn && !planted(Mistake::save_torn)) store(true);
     for (std::uint32_t c = 0; c < work_.n_columns; ++c) {
       const WorkColumn& column = work_.columns[c];
       with_operation(column.op, column.dtype, [&]<cadre_op op, class T>() {

@@ -5,7 +5,7 @@
    dense    per column, rows_padded values
    sparse   the list that the kernel fills (kPageEntries indexes, then as many values), then pages. A page is a full list, sorted by segment
             in the order of its entries: offsets (one per segment, and the end), the index within the segment (16 bits) and the values
-   copy     the map outputs of the part, one behind the other */
+   copy     the map outputs of the part, one behind the other, behind either of these */
 #include <cstdint>
 
 #include <cadre/engine/work.hpp>

@@ -1,5 +1,6 @@
 #include <cadre/engine/segment.hpp>
 
+#include <cadre/pool/planted.hpp>
 #include <cadre/shm/futex.hpp>
 
 namespace cadre {
@@ -36,6 +37,7 @@ void unlock_segment(Segment& segment) noexcept {
 }
 
 void release_locks(Segment* segments, std::uint32_t count, std::uint32_t slot, const Record& record) noexcept {
+  if (planted(Mistake::forget_lock)) return;
   for (std::uint32_t s = 0; s < count; ++s)
     if (segments[s].lock.load() == slot + 1 && !(record.ready && s == record.segment)) unlock_segment(segments[s]);
 }

@@ -87,6 +87,12 @@ struct Board {
   SlotLine* lines;                                 // [workers]
   SlotWatch* watches;                              // [workers]
 
+  /** The steps of post(), for a caller that has more to write between them, and then stores `epoch` itself. */
+  void write_words(std::uint32_t of, std::uint64_t chunks) noexcept;
+  void describe(std::uint32_t of, std::uint64_t chunks, bool in_order) noexcept;
+  /** Writes a job of chunks 0 .. chunks - 1 on the board, for all to see, and returns its epoch. The one before is over. Caller only. */
+  std::uint32_t post(std::uint64_t chunks, bool in_order) noexcept;
+
   /** Tells a failure of the current job, once, and stops it. Returns whether this call was the first. Worker or supervisor. */
   bool fail(std::uint32_t at_epoch, Failure why, std::uint32_t slot, std::int32_t status) noexcept;
 };

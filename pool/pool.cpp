@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <new>
 #include <thread>
+#include <utility>
 
 #include <cadre/pool/cpus.hpp>
 #include <cadre/pool/fork.hpp>
@@ -88,6 +89,7 @@ struct Pool::Impl {
       for (std::thread& t : threads) t.join();
     } else if (supervisor > 0 && getpid() == plan.caller) {  // a child that the caller forked must not end the caller's pool
       (void)!write(shutdown_write, "x", 1);
+      close(std::exchange(shutdown_write, -1));  // says the same, should the write fail
       while (waitpid(supervisor, nullptr, 0) < 0 && errno == EINTR) {
       }
       pollfd last{lifeline_read, POLLIN, 0};  // a zygote that has lost its standby is not this process's child
@@ -179,13 +181,15 @@ struct Pool::Impl {
         refuse("chunk " + std::to_string(c) + " is claimed by slot " + std::to_string(state_of(word) - 1) + " of " +
                std::to_string(board.workers));
     }
-    // A record that is left of an abandoned chunk is that of the slot whose hint names the chunk; one that only tried to claim it has none.
-    for (std::uint32_t s = 0; s < board.workers; ++s) {
-      const std::uint64_t hint = board.lines[s].hint.load();
-      if (epoch_of(hint) != epoch || state_of(hint) >= chunks || board.lines[s].record.load() == Record{}.packed()) continue;
-      std::uint64_t abandoned = chunk_word(epoch, chunk_state::abandoned);
-      board.words[state_of(hint)].compare_exchange_strong(abandoned, chunk_word(epoch, s + 1));
-    }
+    // An abandoned chunk goes back to its slot, whose hint names it: first to one with a record, which is of that chunk, for one without may only have tried to
+    // claim it. Left to whoever is free it might be left for good, where all slots hold later chunks of a job in order and wait for its turn.
+    for (const bool recorded : {true, false})
+      for (std::uint32_t s = 0; s < board.workers; ++s) {
+        const std::uint64_t hint = board.lines[s].hint.load();
+        if (epoch_of(hint) != epoch || state_of(hint) >= chunks || (board.lines[s].record.load() != Record{}.packed()) != recorded) continue;
+        std::uint64_t abandoned = chunk_word(epoch, chunk_state::abandoned);
+        board.words[state_of(hint)].compare_exchange_strong(abandoned, chunk_word(epoch, s + 1));
+      }
     for (std::uint64_t c = 0; c < chunks; ++c)
       if (const std::uint32_t state = state_of(board.words[c].load()); state == chunk_state::abandoned || state == chunk_state::cancelled)
         board.words[c].store(chunk_word(epoch, chunk_state::pending));
@@ -257,13 +261,9 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
     result.found_done = impl_->take_over(epoch, chunks);
   } else {
     Arena::instance().secure(board.words, chunks * sizeof(std::uint64_t));
-    for (std::uint64_t c = 0; c < chunks; ++c) board.words[c].store(chunk_word(epoch, chunk_state::pending), std::memory_order_relaxed);
-    board.done.store(chunk_word(epoch, 0), std::memory_order_relaxed);
+    board.write_words(epoch, chunks);
   }
-  board.chunks.store(static_cast<std::uint32_t>(chunks), std::memory_order_relaxed);
-  board.ordered.store(ordered, std::memory_order_relaxed);
-  board.cursor.store(chunk_word(epoch, 0), std::memory_order_relaxed);
-  board.stop.store(static_cast<std::uint32_t>(Stop::no), std::memory_order_relaxed);
+  board.describe(epoch, chunks, ordered);
   if (continuation.ready) continuation.ready(epoch);
   board.epoch.store(epoch);  // publishes the above: partner is the acquire in Worker::live
   if (board.gate.load()) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include <cadre/pool/planted.hpp>
 #include <cadre/shm/futex.hpp>
 #include <cadre/shm/worker_view.hpp>
 
@@ -45,9 +46,10 @@ void Worker::live() {
 }
 
 void Worker::wait_at_gate() {
-  enter(Phase::sleeping);
-  while (board_.gate.load(std::memory_order_acquire) && !board_.shutdown.load())  // partner: the store in Pool::run, after the description
+  while (board_.gate.load(std::memory_order_acquire) && !board_.shutdown.load()) {  // partner: the store in Pool::run, after the description
+    enter(Phase::sleeping);
     futex_wait(board_.gate, 1, kSleep);
+  }
 }
 
 void Worker::finish_predecessors_chunk() {
@@ -100,16 +102,23 @@ bool Worker::try_claim(std::uint64_t chunk) {
   std::uint64_t expected = chunk_word(epoch_, chunk_state::pending);
   if (words_[chunk].load(std::memory_order_relaxed) != expected) return false;
   // Step 6 of a predecessor that died before it, or of a chunk that was abandoned with its job.
-  line_.record.store(Record{}.packed(), std::memory_order_release);
+  if (!planted(Mistake::keep_ready)) line_.record.store(Record{}.packed(), std::memory_order_release);
+  const std::uint64_t hint = chunk_word(epoch_, static_cast<std::uint32_t>(chunk));
   // Before the claim, which is a full barrier: a successor must find it.
-  line_.hint.store(chunk_word(epoch_, static_cast<std::uint32_t>(chunk)), std::memory_order_release);
-  return words_[chunk].compare_exchange_strong(expected, chunk_word(epoch_, static_cast<std::uint32_t>(slot_) + 1));
+  if (!planted(Mistake::late_hint)) line_.hint.store(hint, std::memory_order_release);
+  const bool claimed = words_[chunk].compare_exchange_strong(expected, chunk_word(epoch_, static_cast<std::uint32_t>(slot_) + 1));
+  if (planted(Mistake::late_hint) && claimed) line_.hint.store(hint);
+  return claimed;
 }
 
 bool Worker::claim_lowest(std::uint64_t& chunk) {
   const std::uint64_t cursor = board_.cursor.load(std::memory_order_relaxed);
   if (epoch_of(cursor) == epoch_) lowest_ = std::max<std::uint64_t>(lowest_, state_of(cursor));
-  while (lowest_ < chunks_ && !try_claim(lowest_)) ++lowest_;
+  while (lowest_ < chunks_) {
+    if (planted(Mistake::leading_hint)) board_.cursor.store(chunk_word(epoch_, static_cast<std::uint32_t>(lowest_) + 1));
+    if (try_claim(lowest_)) break;
+    ++lowest_;
+  }
   if (lowest_ == chunks_) return false;
   chunk = lowest_;
   // All before it were seen claimed. The store may be lost with this process: then the cursor lags.
@@ -121,6 +130,13 @@ bool Worker::claim_lowest(std::uint64_t& chunk) {
 }
 
 bool Worker::claim_own_then_steal(std::uint64_t& chunk) {
+  if (planted(Mistake::cursor_claim)) {
+    chunk = state_of(board_.cursor.fetch_add(1));
+    if (chunk >= chunks_) return false;
+    line_.hint.store(chunk_word(epoch_, static_cast<std::uint32_t>(chunk)));
+    words_[chunk].store(chunk_word(epoch_, static_cast<std::uint32_t>(slot_) + 1));
+    return true;
+  }
   while (own_ < own_end_) {
     chunk = own_++;
     if (try_claim(chunk)) return true;
@@ -142,13 +158,15 @@ bool Worker::claim_own_then_steal(std::uint64_t& chunk) {
 }
 
 void Worker::run(std::uint64_t chunk, const Death* predecessor) {
+  if (planted(Mistake::done_early)) words_[chunk].store(chunk_word(epoch_, chunk_state::done));
   const Outcome outcome = task_.run(task_.context, slot_, epoch_, chunk, predecessor);
   enter(Phase::claiming);
+  if (planted(Mistake::ready_first)) line_.record.store(Record{}.packed());
   // Step 5, before 6, before the next claim's hint: each release keeps the stores before it there. The caller, which reads the results once it
   // has seen the word, is the partner of the first.
   words_[chunk].store(chunk_word(epoch_, outcome == Outcome::done ? chunk_state::done : chunk_state::abandoned), std::memory_order_release);
   // Step 6. The record of what was abandoned stays: the job may be taken up again.
-  if (outcome == Outcome::done) line_.record.store(Record{}.packed(), std::memory_order_release);
+  if (outcome == Outcome::done && !planted(Mistake::keep_ready)) line_.record.store(Record{}.packed(), std::memory_order_release);
   line_.progress.store(line_.progress.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);  // this process alone writes it
   if (outcome == Outcome::done) ++finished_here_;
 }

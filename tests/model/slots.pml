@@ -9,8 +9,8 @@
    -DNP=2 speaks each chunk in two sentences. -DORDERED applies chunks to each segment in chunk order.
    -DSOME lets chunk 1 touch only the last segment.
    Planted mistakes, each of which must be found: -DUNLOCK_FIRST -DREADY_FIRST -DNO_IMAGE -DSAVE_TORN
-   -DKEEP_READY -DCURSOR_CLAIM -DFORGET_LOCK -DDONE_EARLY; -DNP=2 -DSPLIT_WORD; -DORDERED -DSOME -DKEEP_TURN;
-   -DORDERED -DLEADING_HINT                                                                          */
+   -DKEEP_READY -DCURSOR_CLAIM -DFORGET_LOCK -DDONE_EARLY -DLATE_HINT; -DNP=2 -DSPLIT_WORD;
+   -DORDERED -DSOME -DKEEP_TURN; -DORDERED -DLEADING_HINT                                                                          */
 #ifndef NW
 #define NW 2          /* slots */
 #endif
@@ -28,9 +28,14 @@
 #endif
 #define DONE 99
 #define GARBAGE 200
+#define STEPS (NB+1)   /* of a segment: its blocks, then passing it on. at[w] counts them through all segments */
+#define SEGMENT(a) ((a) / STEPS)
+#define BLOCK(a) (SEGMENT(a)*NB + (a) % STEPS)
+#define END(s) (((s)+1)*STEPS)
 
 byte result[NS*NB];
 byte lock_[NS];                /* 0 free, else slot+1 */
+byte hint[NW];                 /* the chunk that the slot claims next or has claimed; NC none */
 byte owner[NC];                /* chunk word: 0 pending, slot+1 claimed, DONE */
 #ifdef ORDERED
 byte turn[NS];                 /* next chunk to be applied to the segment; guarded by its lock */
@@ -40,7 +45,7 @@ bool ready[NW];                /* the partial of the current part is complete */
 byte at[NW]; bool saved[NW];   /* next block, and whether `image` holds its old content */
 byte from[NW];                 /* parts of the chunk already combined */
 byte image[NW];
-byte cursor = 0;               /* CURSOR_CLAIM only */
+byte cursor = 0;               /* all chunks before it are claimed; CURSOR_CLAIM: the next chunk */
 #ifdef KILLS
 byte kills = KILLS;
 #define MAYDIE if :: atomic { kills > 0 -> kills--; goto start } :: skip fi
@@ -56,24 +61,14 @@ byte kills = KILLS;
 #define WANT(b) (10*(b) + NC*NP)
 #endif
 
-inline claim(i) { atomic { owner[i] == 0 -> owner[i] = w+1; c = i } }
 inline word(r, a, v, f) { atomic { ready[w] = r; at[w] = a; saved[w] = v; from[w] = f } }
-#if NC == 1
-#define ALL_DONE (owner[0] == DONE)
-#elif NC == 2
-#define ALL_DONE (owner[0] == DONE && owner[1] == DONE)
-#else
-#define ALL_DONE (owner[0] == DONE && owner[1] == DONE && owner[2] == DONE)
-#endif
-
 proctype worker(byte w) {
   byte c, s, k;
 start:
-  atomic { c = NC; k = 0; s = 0 }
-  do :: k < NC -> if :: owner[k] == w+1 -> c = k :: else fi; k++ :: else -> break od;
+  atomic { c = hint[w]; k = 0; s = 0 }
+  if :: c < NC -> if :: owner[c] == w+1 -> skip :: else -> c = NC fi :: else fi;
 #ifndef FORGET_LOCK                      /* a predecessor may have died between its advance and its unlock */
-  k = 0;
-  do :: k < NS -> if :: lock_[k] == w+1 && !(c < NC && ready[w] && k == at[w] / NB) -> lock_[k] = 0 :: else fi; k++
+  do :: c < NC && k < NS -> if :: lock_[k] == w+1 && !(ready[w] && k == SEGMENT(at[w])) -> lock_[k] = 0 :: else fi; k++
      :: else -> break od;
 #endif
   MAYDIE;
@@ -84,33 +79,43 @@ next:
   MAYDIE;
 #ifdef CURSOR_CLAIM
   if :: atomic { cursor < NC -> c = cursor; cursor++ } :: cursor >= NC -> goto finished fi;
-  MAYDIE;
+  hint[w] = c; MAYDIE;
   owner[c] = w+1;
-#elif defined(LEADING_HINT)
-  atomic { if :: cursor < NC -> k = cursor; cursor++ :: else -> k = NC fi };
-  MAYDIE;
-  if :: k < NC -> if :: atomic { owner[k] == 0 -> owner[k] = w+1; c = k } :: owner[k] != 0 -> goto next fi
-     :: else -> if :: atomic { ALL_DONE -> goto finished } fi
-  fi;
 #else
-  if
-  :: claim(0)
-#if NC > 1
+  atomic {                               /* words never become pending again: looking at all of them at once leaves nothing out */
 #ifdef ORDERED
-  :: atomic { owner[0] != 0 && owner[1] == 0 -> owner[1] = w+1; c = 1 }
+    k = cursor;                          /* the lowest pending one, from the cursor on */
+    do :: k < NC && owner[k] != 0 -> k++ :: else -> break od;
 #else
-  :: claim(1)
-#endif
+    if :: owner[0] == 0 -> k = 0         /* any */
+#if NC > 1
+       :: owner[1] == 0 -> k = 1
 #endif
 #if NC > 2
+       :: owner[2] == 0 -> k = 2
+#endif
+       :: else -> k = NC
+    fi;
+#endif
+    if :: k == NC -> goto finished :: else fi;
+#ifdef LEADING_HINT
+    cursor = k+1
+#elif !defined(LATE_HINT)
+    hint[w] = k
+#endif
+  };
+  MAYDIE;
+#ifdef LEADING_HINT
+  hint[w] = k; MAYDIE;
+#endif
+  if :: atomic { owner[k] == 0 -> owner[k] = w+1; c = k; k = 0 } :: atomic { owner[k] != 0 -> k = 0; goto next } fi;
+#ifdef LATE_HINT
+  MAYDIE; hint[w] = c;
+#endif
 #ifdef ORDERED
-  :: atomic { owner[0] != 0 && owner[1] != 0 && owner[2] == 0 -> owner[2] = w+1; c = 2 }
-#else
-  :: claim(2)
+  MAYDIE;
+  atomic { if :: cursor < c -> cursor = c :: else fi };
 #endif
-#endif
-  :: atomic { ALL_DONE -> goto finished }
-  fi;
 #endif
 compute:
   MAYDIE;                                /* the kernel runs here, over part from[w], into the slot's partial */
@@ -120,62 +125,62 @@ compute:
 #endif
 combine:
   do
-  :: at[w] < NS*NB ->
-     s = at[w] / NB;
-#ifdef ORDERED
-#ifdef KEEP_TURN
-     if :: !TOUCHES(c, s) -> word(true, (s+1)*NB, false, from[w]); goto combine :: else fi;
+  :: at[w] < END(NS-1) ->
+     s = SEGMENT(at[w]);
+#if !defined(ORDERED) || defined(KEEP_TURN)
+     if :: !TOUCHES(c, s) -> word(true, END(s), false, from[w]); goto combine :: else fi;
 #endif
+#ifdef ORDERED
      if :: lock_[s] == w+1 -> skip
         :: else -> atomic { lock_[s] == 0 && turn[s] == c -> lock_[s] = w+1 } fi;
 #else
-     if :: !TOUCHES(c, s) -> word(true, (s+1)*NB, false, from[w]); goto combine :: else fi;
      if :: lock_[s] == w+1 -> skip :: else -> atomic { lock_[s] == 0 -> lock_[s] = w+1 } fi;
 #endif
      MAYDIE;
-#ifdef ORDERED
-     if :: !TOUCHES(c, s) ->             /* the turn is passed on, untouched segments too */
-           if :: from[w]+1 == NP -> turn[s] = c+1 :: else fi; MAYDIE;
-           word(true, (s+1)*NB, false, from[w]); MAYDIE; lock_[s] = 0; MAYDIE; goto combine
+blocks:
+     if :: at[w] % STEPS < NB && TOUCHES(c, s) ->
+           if :: saved[w] -> skip
+              :: else ->
+#ifdef SAVE_TORN
+                 saved[w] = true; MAYDIE; image[w] = result[BLOCK(at[w])]
+#else
+                 image[w] = result[BLOCK(at[w])]; MAYDIE; saved[w] = true
+#endif
+           fi;
+           MAYDIE;
+#ifdef NO_IMAGE
+           result[BLOCK(at[w])] = result[BLOCK(at[w])] + 1;
+#else
+           result[BLOCK(at[w])] = GARBAGE;            /* a torn block */
+           MAYDIE;
+           result[BLOCK(at[w])] = image[w] + 1;
+#endif
+           MAYDIE;
+#ifdef UNLOCK_FIRST
+           if :: at[w] % STEPS == NB-1 -> lock_[s] = 0; MAYDIE :: else fi;
+#endif
+           word(true, at[w]+1, false, from[w]); MAYDIE;
+           goto blocks
         :: else
      fi;
+#ifdef ORDERED                           /* the turn is passed on, of untouched segments too: under the lock, before the word, again without harm */
+     if :: from[w]+1 == NP -> turn[s] = c+1 :: else fi; MAYDIE;
 #endif
-     if :: saved[w] -> skip
-        :: else ->
-#ifdef SAVE_TORN
-           saved[w] = true; MAYDIE; image[w] = result[at[w]]
-#else
-           image[w] = result[at[w]]; MAYDIE; saved[w] = true
-#endif
-     fi;
-     MAYDIE;
-#ifdef NO_IMAGE
-     result[at[w]] = result[at[w]] + 1;
-#else
-     result[at[w]] = GARBAGE;            /* a torn block */
-     MAYDIE;
-     result[at[w]] = image[w] + 1;
-#endif
-     MAYDIE;
-     if :: (at[w]+1) % NB == 0 ->
+     word(true, END(s), false, from[w]); MAYDIE;
 #ifdef UNLOCK_FIRST
-           lock_[s] = 0; MAYDIE; word(true, at[w]+1, false, from[w])
+     if :: lock_[s] == w+1 -> lock_[s] = 0 :: else fi;
 #else
-#ifdef ORDERED
-           if :: from[w]+1 == NP -> turn[s] = c+1 :: else fi; MAYDIE;   /* idempotent: under the lock, before the advance */
+     lock_[s] = 0;
 #endif
-           word(true, at[w]+1, false, from[w]); MAYDIE; lock_[s] = 0
-#endif
-        :: else -> word(true, at[w]+1, false, from[w])
-     fi;
      MAYDIE;
   :: else -> break
   od;
+  s = 0;
   MAYDIE;
   if
   :: from[w]+1 < NP ->                   /* more of this chunk to say */
 #ifdef SPLIT_WORD
-     from[w] = from[w]+1; MAYDIE; ready[w] = false;
+     atomic { ready[w] = false; at[w] = 0; saved[w] = false }; MAYDIE; from[w] = from[w]+1;
 #else
      word(false, 0, false, from[w]+1);
 #endif
@@ -185,7 +190,7 @@ combine:
 #ifdef READY_FIRST
   word(false, 0, false, 0); MAYDIE; owner[c] = DONE;
 #else
-  owner[c] = DONE;
+  atomic { owner[c] = DONE; hint[w] = NC };   /* the code lets it stand: of a chunk that is done it says nothing */
 #ifndef KEEP_READY
   MAYDIE; word(false, 0, false, 0);
 #endif
@@ -198,6 +203,7 @@ init {
   byte i;
   atomic {
     i = 0; do :: i < NS*NB -> result[i] = 10*i; i++ :: else -> break od;    /* no two blocks alike */
+    i = 0; do :: i < NW -> hint[i] = NC; i++ :: else -> break od;
     i = 0; do :: i < NW -> run worker(i); i++ :: else -> break od
   }
   _nr_pr == 1;                           /* all have finished: an endless wait is an invalid end state before this */

@@ -27,6 +27,8 @@ const std::vector<Entry>& entries() {
       {"kmeans_step", kmeans_race},
       {"matmul", matmul_race},
       {"take", take_race},
+      {"mandelbrot", mandelbrot_race},
+      {"plugin", plugin_race},
       {"allocate", [](const Setting& s) { return allocation_race(s, AllocationPart::first_touch); }},
       {"next_process", [](const Setting& s) { return allocation_race(s, AllocationPart::next_process); }},
       {"huge_pages", [](const Setting& s) { return allocation_race(s, AllocationPart::small_pages); }},

@@ -1,5 +1,6 @@
 /* Compiled once per level, with BENCH_LEVEL and Eigen's namespace renamed, so that no inline function of one level is linked into another. */
 #include <cadre/bench/loops.hpp>
+#include <cadre/kernels/math.hpp>
 
 #include <immintrin.h>
 #include <Eigen/Core>
@@ -24,6 +25,28 @@ double sum(const double* x, std::size_t n) {
   double total = 0;
   for (double l : lane) total += l;
   return total;
+}
+
+void sigmoid(double slope, const double* __restrict x, double* __restrict out, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = 1.0 / (1.0 + cadre::exp(-slope * x[i]));
+}
+
+__attribute__((optimize("fp-contract=off"))) void mandelbrot_row(std::size_t width, std::size_t height, std::size_t row, std::int32_t most, std::int32_t* out) {
+  const auto place = [](double lo, double hi, std::size_t n, std::size_t i) { return i == n - 1 ? hi : static_cast<double>(i) * ((hi - lo) / static_cast<double>(n - 1)) + lo; };
+  const double cy = place(-1.25, 1.25, height, row);
+  for (std::size_t k = 0; k < width; ++k) {
+    const double cx = place(-2, 0.5, width, k);
+    double x = 0, y = 0;
+    std::int32_t steps = 0;
+    while (steps < most) {
+      const double xx = x * x, yy = y * y, xy = x * y;
+      if (!(xx + yy <= 4)) break;
+      ++steps;
+      x = (xx - yy) + cx;
+      y = (xy + xy) + cy;
+    }
+    out[k] = steps;
+  }
 }
 
 void axpy(double a, const double* __restrict x, const double* __restrict y, double* __restrict out, std::size_t n) {
@@ -209,6 +232,6 @@ void gemm_tile(const double* a, const double* b, double* c, std::size_t n, std::
 extern const Loops CADRE_BENCH_NAME(BENCH_LEVEL);
 const Loops CADRE_BENCH_NAME(BENCH_LEVEL){BENCH_LEVEL,    sum,           axpy,       axpy_streaming, take,     take_prefetch,
                                           take_unchecked, black_scholes, cells,      count_1,        count_4,  count_wide,
-                                          count_prefetch, count_atomic,  add_tables, kmeans_4,       gemm_tile};
+                                          count_prefetch, count_atomic,  add_tables, kmeans_4,       sigmoid,  mandelbrot_row, gemm_tile};
 
 }  // namespace cadre::bench

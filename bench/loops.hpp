@@ -37,6 +37,9 @@ struct Loops {
   // One step over points of 4 coordinates: sums (k x 4), counts (k) and inertia are added to
   void (*kmeans_4)(const double* points, std::size_t n, const double* centers, std::size_t k, double* sums, std::int64_t* counts,
                    double* inertia);
+  void (*sigmoid)(double slope, const double* x, double* out, std::size_t n);  // 1 / (1 + exp(-slope x)), with cadre::exp
+  // Steps of z^2 + c until |z| > 2, for one row of a grid over [-2, 0.5] x [-1.25, 1.25]
+  void (*mandelbrot_row)(std::size_t width, std::size_t height, std::size_t row, std::int32_t most, std::int32_t* out);
   // C[rows, columns] = A[rows, :] * B[:, columns], row-major, Eigen
   void (*gemm_tile)(const double* a, const double* b, double* c, std::size_t n, std::size_t row, std::size_t rows, std::size_t column,
                     std::size_t columns);

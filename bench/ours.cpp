@@ -6,11 +6,11 @@
 namespace cadre::bench {
 
 Workers::Workers(Setting& setting)
-    : processes_({.backend = Backend::processes, .workers = setting.workers}),
+    : processes_({.backend = Backend::processes, .workers = setting.workers, .plugins = {BENCH_PLUGIN}}),
       crowd_({.backend = Backend::processes, .workers = kCrowd}),
       pool_(setting.workers),
       crowded_pool_(kCrowd),
-      threads_({.backend = Backend::threads, .workers = setting.workers}) {
+      threads_({.backend = Backend::threads, .workers = setting.workers, .plugins = {BENCH_PLUGIN}}) {
   set_team_size(setting.workers);
   setting.processes = &processes_;
   setting.crowd = &crowd_;

@@ -51,6 +51,8 @@ Race black_scholes_race(const Setting&);
 Race histogram_race(const Setting&, std::uint32_t bins);
 Race kmeans_race(const Setting&);
 Race matmul_race(const Setting&);
+Race mandelbrot_race(const Setting&);
+Race plugin_race(const Setting&);
 
 enum class AllocationPart { first_touch, next_process, small_pages };
 Race allocation_race(const Setting&, AllocationPart);

@@ -14,10 +14,14 @@ struct Context {
 struct Command {
   CLI::App* app;
   std::function<int()> run;  // returns the exit code; throws Error, WriteFailed
+  std::function<void(std::vector<std::string>)> take_rest = nullptr;  // what followed "--", for the one command that passes it on
 };
 
 Command add_run(CLI::App& program, Context& context);
 Command add_kernels(CLI::App& program, Context& context);
+Command add_new(CLI::App& program, Context& context);
+Command add_build(CLI::App& program, Context& context);
+Command add_check(CLI::App& program, Context& context);
 Command add_doctor(CLI::App& program, Context& context);
 
 }  // namespace cadre::cli

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <utility>
 #include <vector>
 
 #include <cadre/kernels/registry.hpp>
@@ -23,7 +24,7 @@ constexpr const char* kExitCodes =
     "            3 done, but elements were skipped, 128+N ended by signal N";
 
 /** Commands of the contract that this version does not have. */
-constexpr const char* kNotBuilt[] = {"compare", "new", "build", "check", "manager"};
+constexpr const char* kNotBuilt[] = {"compare", "manager"};
 
 [[noreturn]] void refuse_extras(const CLI::App& command, const std::string& usage) {
   const std::string extra = command.remaining().front();
@@ -43,13 +44,19 @@ int dispatch(int argc, char** argv, Context& context) {
   program.get_formatter()->column_width(38);
   program.allow_extras();
   program.require_subcommand(0, 1);  // what follows a command belongs to it: cadre run check runs a kernel of that name
-  std::vector<Command> commands{add_run(program, context), add_kernels(program, context), add_doctor(program, context)};
+  std::vector<Command> commands{add_run(program, context), add_kernels(program, context), add_new(program, context), add_build(program, context), add_check(program, context),
+                                add_doctor(program, context)};
   for (Command& command : commands) command.app->set_help_flag("-h,--help", "Print this help and exit")->group("Options");
   for (const char* name : kNotBuilt) {
     CLI::App* app = program.add_subcommand(name, "")->group("");
     app->set_help_flag();
     app->prefix_command();
   }
+
+  // What follows "--" is for another program, where a command says so.
+  for (Command& command : commands)
+    for (int i = 2; command.take_rest && i < argc && command.app->get_name() == argv[1]; ++i)
+      if (std::strcmp(argv[i], "--") == 0) command.take_rest({argv + i + 1, argv + std::exchange(argc, i)});
 
   try {
     program.parse(argc, argv);
@@ -75,11 +82,11 @@ int dispatch(int argc, char** argv, Context& context) {
   }
   if (program.remaining_size() > 0 && program.remaining().front().rfind("-", 0) != 0) {
     const std::string name = program.remaining().front();
-    const std::string nearest = nearest_name(name, {"run", "kernels", "doctor"});
+    const std::string nearest = nearest_name(name, {"run", "kernels", "new", "build", "check", "doctor"});
     throw Error("there is no command " + name + (nearest.empty() ? "; see cadre --help" : "; did you mean cadre " + nearest + "?"));
   }
   if (program.remaining_size() > 0) refuse_extras(program, "cadre");
-  throw Error("no command: cadre run, cadre kernels or cadre doctor; see cadre --help");
+  throw Error("no command: cadre run, cadre kernels, cadre new, cadre build, cadre check or cadre doctor; see cadre --help");
 }
 
 /** The exit code for a failure, after saying what it was wherever it must be said. */

@@ -1,19 +1,26 @@
 /* cadre run: a job from a job file, or one kernel on files named on the command line. */
 #include <unistd.h>
 
+#include <algorithm>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <vector>
 
 #include <cadre/engine/engine.hpp>
 #include <cadre/engine/flags.hpp>
 
+#include <cadre/kernels/registry.hpp>
+
 #include "commands.hpp"
+#include "expression.hpp"
 #include "output.hpp"
+#include "plugin_build.hpp"
 #include "plugin_path.hpp"
 #include "progress.hpp"
 #include "signals.hpp"
+#include "stdout_aside.hpp"
 #include "summary.hpp"
 
 namespace cadre::cli {
@@ -50,6 +57,25 @@ Job kernel_job(const Arguments& a) {
   return job;
 }
 
+/** The expression, compiled or found compiled, as a kernel of a plug-in. `built` keeps the library while the job runs. */
+Job expression_job(const Arguments& a, RunSettings& settings, std::optional<Build>& built) {
+  if (!a.target.empty()) throw Error("--expr and " + a.target + ": an expression takes the place of a kernel; give one of the two");
+  std::vector<std::string> params;
+  for (const std::string& text : a.params) params.push_back(parse_param(text).first);
+  const Expression expression = parse_expression(a.expression, params);
+  Arguments as_kernel = a;
+  as_kernel.target = "expression";
+  Job job = kernel_job(as_kernel);
+  job.name = a.expression;
+  for (const auto& [name, file] : job.steps[0].in)
+    if (!name.empty() && std::find(expression.inputs.begin(), expression.inputs.end(), name) == expression.inputs.end())
+      throw Error("--in " + name + "=" + file + ": the expression " + a.expression + " does not use it");
+  // Compiled for this CPU alone: the bits are the same on every level.
+  built.emplace(build_plugin({.sources = {}, .text = expression.source, .levels = {name_of(best_level())}}));
+  settings.options.plugins.push_back(built->library);
+  return job;
+}
+
 Job file_job(const Arguments& a, RunSettings& settings) {
   const char* misplaced = !a.in.empty() ? "--in" : !a.out.empty() ? "--out" : !a.params.empty() ? "--param" : nullptr;
   if (misplaced) throw Error(std::string(misplaced) + " goes with a kernel; a job file says it itself, under [[steps]]");
@@ -61,11 +87,11 @@ Job file_job(const Arguments& a, RunSettings& settings) {
 int run(const Arguments& a, Context& context) {
   for (const Flag& flag : run_flags())
     if (!flag.built && (a.values.contains(flag.name) || a.switches.contains(flag.name))) throw Error(std::string("--") + flag.name + " is not built yet");
-  if (!a.expression.empty()) throw Error("--expr is not built yet");
-  if (a.target.empty()) throw Error("run what? cadre run KERNEL --in FILE.npy, or cadre run JOB.toml; cadre kernels lists the kernels");
+  if (a.target.empty() && a.expression.empty()) throw Error("run what? cadre run KERNEL --in FILE.npy, or cadre run JOB.toml; cadre kernels lists the kernels");
 
   RunSettings settings;
-  Job job = a.target.ends_with(".toml") ? file_job(a, settings) : kernel_job(a);
+  std::optional<Build> built;
+  Job job = !a.expression.empty() ? expression_job(a, settings, built) : a.target.ends_with(".toml") ? file_job(a, settings) : kernel_job(a);
   for (const auto& [name, value] : a.values) apply_flag(settings, name, value, "");
   for (const std::string& file : a.plugins) apply_flag(settings, "plugin", file, "");
   for (const auto& [name, given] : a.switches) apply_flag(settings, name, "true", "");
@@ -78,6 +104,7 @@ int run(const Arguments& a, Context& context) {
   StopSignals signals(settings.json);
   Report report;
   {
+    const StdoutAside aside(!settings.options.plugins.empty());
     Engine engine(settings.options);
     Progress progress(STDERR_FILENO, job.steps.size(), settings.progress && !settings.quiet);
     if (progress.enabled())
@@ -98,6 +125,7 @@ Command add_run(CLI::App& program, Context& context) {
       "examples\n"
       "  cadre run sum --in prices.npy\n"
       "  cadre run histogram --in x.npy --param bins=1000 --param lo=0 --param hi=1 --out counts.npy --json\n"
+      "  cadre run --expr \"y = a*sqrt(x) + log1p(x)\" --in x=x.npy --param a=2 --out y=y.npy\n"
       "  cadre run fares.toml --workers 8\n\n"
       "cadre kernels lists the kernels, cadre kernels NAME says what one takes and gives.");
   auto a = std::make_shared<Arguments>();
@@ -122,7 +150,7 @@ Command add_run(CLI::App& program, Context& context) {
       option = app->add_flag_callback(dashed, [a, flag] { a->switches[flag.name] = true; }, doc);
     if (!flag.built) option->group("Not built yet");
   }
-  app->add_option("--expr", a->expression, "an expression instead of a kernel")->type_name("TEXT")->group("Not built yet");
+  app->add_option("--expr", a->expression, "an expression instead of a kernel: \"y = a*sqrt(x)\"; compiled once, then kept")->type_name("TEXT");
   return {app, [a, &context] { return run(*a, context); }};
 }
 

@@ -45,6 +45,7 @@ struct HandsPlan {
   SlotTrouble* troubles = nullptr;
   bool attach = false;  // the pool's board is an earlier program's
   StartMethod start = StartMethod::fork;
+  bool sandbox = false;                          // processes only
 };
 std::unique_ptr<Hands> make_serial(const HandsPlan&);
 std::unique_ptr<Hands> make_threads(const HandsPlan&);

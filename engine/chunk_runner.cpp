@@ -12,6 +12,7 @@
 #include <cadre/engine/digest.hpp>
 #include <cadre/engine/operation.hpp>
 #include <cadre/engine/segment.hpp>
+#include <cadre/kernels/declaration.hpp>
 #include <cadre/pool/board.hpp>
 
 namespace cadre {
@@ -103,6 +104,10 @@ void ChunkRunner::complain(const SlotPlace& place, std::uint32_t epoch, std::uin
   stop->store(static_cast<std::uint32_t>(Stop::abandon));
 }
 
+void ChunkRunner::refuse(std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunk, const char* text) {
+  complain(SlotPlace{.slot = slot}, epoch, chunk, ComplaintKind::engine, 0, text);
+}
+
 bool ChunkRunner::prepare(std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunk) {
   if (prepared_ == epoch) return true;
   SlotPlace place{.slot = slot};
@@ -120,6 +125,7 @@ bool ChunkRunner::prepare(std::uint32_t slot, std::uint32_t epoch, std::uint64_t
     }
   }
   code_ = work_.code;
+  worker_ = nullptr;
   if (code_.captured > 0) code_.state = const_cast<std::byte*>(work_.code.capture);
   if (code_.plugin >= 0) {
     auto& plugin = plugins_.at(static_cast<std::size_t>(code_.plugin));
@@ -136,12 +142,19 @@ bool ChunkRunner::prepare(std::uint32_t slot, std::uint32_t epoch, std::uint64_t
       complain(place, epoch, chunk, ComplaintKind::engine, 0, "the plug-in was exchanged while the job ran");
       return false;
     }
-    const cadre_kernel& k = *plugin->library().kernels[code_.kernel];
+    const cadre_kernel* declared = plugin->library().kernels[code_.kernel];
+    const cadre_kernel k = complete(*declared);
     code_.run = k.run;
     code_.identity = k.identity;
     code_.combine = k.combine;
     code_.finish = k.finish;
     code_.state = k.state;
+    try {
+      worker_ = states_.of(declared, k, slot);
+    } catch (const std::exception& e) {
+      complain(place, epoch, chunk, ComplaintKind::engine, 0, e.what());
+      return false;
+    }
   } else if (code_map_) {
     try {
       code_.run = code_map_->here(code_.run);
@@ -354,6 +367,7 @@ ChunkRunner::Computed ChunkRunner::compute(const SlotPlace& place, std::uint32_t
   c.inputs = inputs.tensor.data();
   c.outputs = outputs.tensor.data();
   c.state = code_.state;
+  c.worker = worker_;
   c.flags = work_.stream ? CADRE_STREAM : 0;
   c.accumulator = call.accumulator;
   c.scratch = work_.plan.scratch_bytes ? scratch_.of(work_.plan.scratch_bytes) : nullptr;

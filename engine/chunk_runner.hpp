@@ -11,7 +11,8 @@
 #include <cadre/engine/crash.hpp>
 #include <cadre/engine/inquiry.hpp>
 #include <cadre/engine/work.hpp>
-#include <cadre/kernels/plugin.hpp>
+#include <cadre/engine/worker_states.hpp>
+#include <cadre/kernels/loaded_plugin.hpp>
 #include <cadre/pool/task.hpp>
 #include <cadre/shm/code_address.hpp>
 
@@ -39,6 +40,9 @@ class ChunkRunner {
   ChunkRunner(const Work& work, std::vector<std::string> plugins, bool own_process);
   /** In a process that was not forked from the caller: where the caller has the functions that a Work names. */
   void translate_code(CodeMap map) { code_map_ = std::move(map); }
+
+  /** Ends the job with a text, in place of run(): from a signal handler, in a process that is about to leave. */
+  void refuse(std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunk, const char* text);
 
   /** `predecessor`: of the process that claimed the chunk and died; null: this one did. */
   Outcome run(std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) noexcept;
@@ -72,6 +76,8 @@ class ChunkRunner {
   const std::vector<std::string> plugin_files_;
   const bool own_process_;
   std::vector<std::unique_ptr<Plugin>> plugins_;
+  WorkerStates states_;           // destroyed before the plug-ins' code
+  void* worker_ = nullptr;        // of the current kernel
   std::uint32_t prepared_ = 0;    // epoch
   Code code_;                     // resolved for this process
   std::optional<CodeMap> code_map_;

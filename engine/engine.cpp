@@ -38,6 +38,7 @@ Options resolved(Options o) {
   if (!o.journal.empty() && o.backend != Backend::processes)
     throw Error(std::string("--journal keeps what worker processes do: it can not be had with --backend ") + name_of(o.backend));
   if (o.resume && o.journal.empty()) throw Error("--resume carries on with a journal: name it with --journal DIR");
+  if (o.sandbox && o.backend != Backend::processes) throw Error(std::string("--sandbox confines worker processes; --backend ") + name_of(o.backend) + " runs kernels in this program: use processes");
   o.isa = resolve_isa(o.isa);
   return o;
 }
@@ -51,6 +52,7 @@ HandsPlan hands_plan(const Options& o) {
   plan.max_chunks = o.max_chunks_per_worker;
   plan.max_memory = o.max_memory_per_worker;
   plan.start = o.start;
+  plan.sandbox = o.sandbox;
   return plan;
 }
 

@@ -26,7 +26,7 @@ constexpr Flag kFlags[] = {
     {"quiet", nullptr, "print the small results and nothing else", true},
     {"journal", "DIR", "keep the job there, so that it can be carried on with after any kill", true},
     {"resume", nullptr, "carry on with the job in the journal", true},
-    {"sandbox", nullptr, "plug-ins without network, exec, new files", false},
+    {"sandbox", nullptr, "plug-ins without network, exec, new files", true},
     {"timeout", "SECONDS", "that a kernel may take for a chunk (processes only; default: any time)", true},
     {"strict", nullptr, "map outputs go through a worker's own memory: a stray write can not reach another chunk", true},
     {"on-poison", "fail|skip", "what comes of an element that fails every time (default fail)", true},
@@ -147,6 +147,8 @@ void apply_flag(RunSettings& s, const std::string& name, const std::string& valu
       s.options.plugins.push_back(value.substr(at, end - at));
       at = end + 1;
     }
+  } else if (name == "sandbox") {
+    s.options.sandbox = on(label, value);
   } else if (name == "no-pin") {
     s.options.pin = !on(label, value);
   } else if (name == "no-digest") {

@@ -43,5 +43,7 @@ struct JobFile {
   std::map<std::string, int> option_lines;     // line of each, for messages
 };
 JobFile read_job_file(const std::string& path);
+/** The same of a text; `path` is for messages, and its folder for the files that the text names. */
+JobFile parse_job_text(const std::string& text, const std::string& path);
 
 }  // namespace cadre

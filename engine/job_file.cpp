@@ -128,8 +128,7 @@ class Reader {
  public:
   explicit Reader(const std::string& path) : path_(path), folder_(std::filesystem::path(path).parent_path()) {}
 
-  JobFile read() {
-    const std::string text = read_text(path_);
+  JobFile read(const std::string& text) {
     scan(path_, text);
     toml::table root;
     try {
@@ -261,6 +260,7 @@ class Reader {
 
 }  // namespace
 
-JobFile read_job_file(const std::string& path) { return Reader(path).read(); }
+JobFile read_job_file(const std::string& path) { return parse_job_text(read_text(path), path); }
+JobFile parse_job_text(const std::string& text, const std::string& path) { return Reader(path).read(text); }
 
 }  // namespace cadre

@@ -165,6 +165,7 @@ void Journal::read(bool resume) {
     throw Error("the journal in " + directory_ +
                 " was not closed before the machine was started again: what reached the disk of it may be of any moment. Begin the job "
                 "anew in another directory");
+  if (finished()) unlink(file("journal.arena").c_str());  // its program may have been killed before it did
   if (!finished() && lstat(file("journal.arena").c_str(), &status) != 0)
     throw_errno("the journal's memory " + file("journal.arena"), errno);
 }

@@ -24,9 +24,9 @@ Isa resolve_isa(Isa isa) {
   return isa;
 }
 
-KernelTable::KernelTable(const Options& options) : isa_(resolve_isa(options.isa)), level_(level_of_isa(isa_)) {
+KernelTable::KernelTable(const Options& options) : isa_(resolve_isa(options.isa)), level_(level_of_isa(isa_)), sandbox_(options.sandbox) {
   for (const std::string& file : options.plugins) {
-    plugins_.push_back(probe_plugin(file));
+    plugins_.push_back(probe_plugin(file, sandbox_));
     for (const cadre_kernel* k : plugins_.back().kernels()) {
       if (find_kernel(k->name, level_)) throw Error(file + ": its kernel " + k->name + " has the name of a built-in one");
       for (std::size_t before = 0; before + 1 < plugins_.size(); ++before)
@@ -52,9 +52,26 @@ KernelRef KernelTable::find(const std::string& name, const std::string& where) c
 
 void KernelTable::plan(const KernelRef& ref, cadre_plan& plan, const std::string& where) const {
   plan.size = sizeof plan;
-  const int outcome = ref.plugin < 0 ? ref.kernel->plan(&plan) : probe_plan(plugins_[static_cast<std::size_t>(ref.plugin)].path(), ref.index, plan);
+  const int outcome = ref.plugin < 0 ? ref.kernel->plan(&plan) : plan_in_probe(ref, plan);
   plan.message[sizeof plan.message - 1] = 0;
   if (outcome != CADRE_OK) throw Error(prefix(where) + ref.kernel->name + ": " + (plan.message[0] ? plan.message : "the kernel refuses these inputs without a message"));
+}
+
+int KernelTable::plan_in_probe(const KernelRef& ref, cadre_plan& plan) const {
+  constexpr std::size_t kKept = 16;
+  const cadre_plan given = plan;
+  const bool keeps = given.previous == nullptr;  // what lies behind `previous` is an input too
+  for (const Planned& p : planned_)
+    if (keeps && p.ref.plugin == ref.plugin && p.ref.index == ref.index && std::memcmp(&p.given, &given, sizeof given) == 0) {
+      plan = p.told;
+      return CADRE_OK;
+    }
+  const int outcome = probe_plan(plugins_[static_cast<std::size_t>(ref.plugin)].path(), ref.index, plan, sandbox_);
+  if (keeps && outcome == CADRE_OK) {
+    if (planned_.size() == kKept) planned_.erase(planned_.begin());
+    planned_.push_back({ref, given, plan});
+  }
+  return outcome;
 }
 
 cadre_dtype to_cadre(DType type) noexcept {

@@ -31,9 +31,18 @@ class KernelTable {
   void plan(const KernelRef& ref, cadre_plan& plan, const std::string& where = "") const;
 
  private:
+  int plan_in_probe(const KernelRef& ref, cadre_plan& plan) const;
+
   Isa isa_;
   Level level_;
+  bool sandbox_;
   std::vector<PluginDeclarations> plugins_;
+  // Plans that plug-ins told, the latest last: a function of what it was given, and dear, as it takes a process.
+  struct Planned {
+    KernelRef ref;
+    cadre_plan given, told;
+  };
+  mutable std::vector<Planned> planned_;
 };
 
 /** The level that `isa` means on this CPU. Throws Error when the CPU lacks it. */

@@ -8,12 +8,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <deque>
 #include <exception>
 #include <functional>
 
-#include <cadre/kernels/plugin.hpp>
+#include <cadre/engine/sandbox.hpp>
+#include <cadre/kernels/declaration.hpp>
+#include <cadre/kernels/loaded_plugin.hpp>
 #include <cadre/pool/fork.hpp>
 #include <cadre/pool/pool.hpp>
 #include <cadre/shm/error.hpp>
@@ -74,6 +77,19 @@ class Paper {
 struct Probe {
   const std::function<void()>* body;
   Paper* paper;
+  bool sandbox;
+
+  static void violated(void* context, const char* call) {
+    Paper& paper = *static_cast<Probe*>(context)->paper;
+    paper.rewind();
+    paper.put<std::uint32_t>(0);
+    char text[128];
+    std::snprintf(text, sizeof text, "the sandbox does not allow the system call %s", call);
+    const std::uint64_t length = std::strlen(text);
+    paper.put(length);
+    paper.put(text, length);
+    _exit(0);
+  }
 
   static void run(void* context) {
     auto& self = *static_cast<Probe*>(context);
@@ -81,6 +97,7 @@ struct Probe {
     if (const int null = open("/dev/null", O_RDWR | O_CLOEXEC); null >= 0) dup2(null, STDOUT_FILENO);
     std::string refusal;
     try {
+      if (self.sandbox) enter_sandbox(&Probe::violated, &self);
       (*self.body)();
     } catch (const std::exception& e) {
       refusal = e.what();
@@ -98,8 +115,8 @@ struct Probe {
 };
 
 // Runs `body` in a process of its own; afterwards the paper is at its beginning, behind the word that says whether all was well.
-void probe(const std::string& path, const char* doing, Paper& paper, const std::function<void()>& body) {
-  Probe p{&body, &paper};
+void probe(const std::string& path, const char* doing, Paper& paper, bool sandbox, const std::function<void()>& body) {
+  Probe p{&body, &paper, sandbox};
   const pid_t pid = fork_child(&Probe::run, &p, Orphan::lives);
   if (pid < 0) throw_errno(path + ": fork a process that examines it", errno, Error::Kind::failed);
   pollfd watch{open_pidfd(pid), POLLIN, 0};
@@ -134,6 +151,10 @@ struct PluginDeclarations::Copies {
   std::deque<cadre_kernel> kernels;
 
   const char* text(Paper& paper) { return texts.emplace_back(paper.get_text()).c_str(); }
+  const char* text_or_null(Paper& paper) {
+    const char* t = text(paper);
+    return *t ? t : nullptr;
+  }
 
   // Declarations are plain structs whose first two fields are texts.
   template <class T>
@@ -161,16 +182,16 @@ void put_list(Paper& paper, const T* list, std::uint32_t n) {
 
 }  // namespace
 
-PluginDeclarations probe_plugin(const std::string& path) {
+PluginDeclarations probe_plugin(const std::string& path, bool sandbox) {
   Paper paper;
-  probe(path, "being loaded", paper, [&] {
+  probe(path, "being loaded", paper, sandbox, [&] {
     const Plugin plugin(path);
     const cadre_library& library = plugin.library();
     paper.put<std::uint32_t>(1);
     paper.put(library.count);
     for (std::uint32_t i = 0; i < library.count; ++i) {
       const cadre_kernel& k = *library.kernels[i];
-      paper.put(k);
+      paper.put(complete(k));
       for (const char* text : {k.name, k.doc, k.accuracy, k.example}) paper.put_text(text);
       put_list(paper, k.inputs, k.n_inputs);
       put_list(paper, k.outputs, k.n_outputs);
@@ -187,8 +208,8 @@ PluginDeclarations probe_plugin(const std::string& path) {
     cadre_kernel& k = copies->kernels.emplace_back(paper.get<cadre_kernel>());
     k.name = copies->text(paper);
     k.doc = copies->text(paper);
-    k.accuracy = copies->text(paper);
-    k.example = copies->text(paper);
+    k.accuracy = copies->text_or_null(paper);
+    k.example = copies->text_or_null(paper);
     k.inputs = copies->list(paper, k.n_inputs, copies->inputs);
     k.outputs = copies->list(paper, k.n_outputs, copies->outputs);
     k.params = copies->list(paper, k.n_params, copies->params);
@@ -200,10 +221,10 @@ PluginDeclarations probe_plugin(const std::string& path) {
   return declared;
 }
 
-int probe_plan(const std::string& path, std::uint32_t index, cadre_plan& plan) {
+int probe_plan(const std::string& path, std::uint32_t index, cadre_plan& plan, bool sandbox) {
   Paper paper;
   const cadre_plan given = plan;
-  probe(path, "planning", paper, [&] {
+  probe(path, "planning", paper, sandbox, [&] {
     const Plugin plugin(path);
     if (index >= plugin.library().count) throw Error("it has changed since it was examined");
     cadre_plan told = given;

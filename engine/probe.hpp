@@ -17,18 +17,19 @@ class PluginDeclarations {
   const std::vector<const cadre_kernel*>& kernels() const noexcept { return kernels_; }
 
  private:
-  friend PluginDeclarations probe_plugin(const std::string& path);
+  friend PluginDeclarations probe_plugin(const std::string& path, bool sandbox);
   struct Copies;
   std::string path_;
   std::shared_ptr<const Copies> copies_;
   std::vector<const cadre_kernel*> kernels_;
 };
 
-/** Throws Error "PATH: reason": not a library, missing symbol, wrong version, crash or hang (10 s) while being loaded. */
-PluginDeclarations probe_plugin(const std::string& path);
+/** Throws Error "PATH: reason": not a library, missing symbol, wrong version, crash or hang (10 s) while being loaded; what the sandbox forbids,
+    if it is asked for. */
+PluginDeclarations probe_plugin(const std::string& path, bool sandbox = false);
 
 /** Runs the plan() of kernel `index` in a probe; `plan.previous`, if any, lies in shared memory. Returns plan()'s outcome. Throws Error when the
     probe dies or hangs. */
-int probe_plan(const std::string& path, std::uint32_t index, cadre_plan& plan);
+int probe_plan(const std::string& path, std::uint32_t index, cadre_plan& plan, bool sandbox = false);
 
 }  // namespace cadre

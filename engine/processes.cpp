@@ -10,6 +10,7 @@
 #include <optional>
 
 #include <cadre/engine/crash.hpp>
+#include <cadre/engine/sandbox.hpp>
 #include <cadre/shm/futex.hpp>
 #include <cadre/shm/truncation_guard.hpp>
 #include <cadre/shm/worker_view.hpp>
@@ -43,6 +44,10 @@ struct WorkerSide {
   HandsPlan plan;
   ChunkRunner runner;
   std::uint64_t chunks_run = 0, next_weighing = 0;
+  struct {
+    std::uint32_t slot, epoch;
+    std::uint64_t chunk;
+  } now{};  // what it runs
 
   explicit WorkerSide(const HandsPlan& p) : plan(p), runner(*p.work, p.plugins, true) {}
   Task task() { return {this, &WorkerSide::start, &WorkerSide::run_chunk, plan.max_chunks || plan.max_memory ? &WorkerSide::worn : nullptr}; }
@@ -54,6 +59,7 @@ struct WorkerSide {
     recipe.parcel.put(plan.troubles);
     recipe.parcel.put(plan.max_chunks);
     recipe.parcel.put(plan.max_memory);
+    recipe.parcel.put<std::uint64_t>(plan.sandbox);
     Travel<std::vector<std::string>>::pack(recipe.parcel, plan.plugins);
     CodeMap::pack(recipe.parcel);
     return recipe;
@@ -65,6 +71,7 @@ struct WorkerSide {
     plan.troubles = reader.take<SlotTrouble*>();
     plan.max_chunks = reader.take<std::uint64_t>();
     plan.max_memory = reader.take<std::uint64_t>();
+    plan.sandbox = reader.take<std::uint64_t>() != 0;
     plan.plugins = Travel<std::vector<std::string>>::unpack(reader);
     auto* side = new WorkerSide(plan);  // as long as the process
     side->runner.translate_code(CodeMap::unpack(reader));
@@ -76,13 +83,16 @@ struct WorkerSide {
     try {
       install_truncation_guard(protocol(self.plan.truncated));
       witness_crashes(&line, &protocol(self.plan.troubles)[slot].witness);
+      if (self.plan.sandbox) enter_sandbox(&WorkerSide::violated, &self);
     } catch (const std::exception& e) {
       std::fprintf(stderr, "cadre: a worker can not start: %s\n", e.what());
       _exit(70);
     }
   }
   static Outcome run_chunk(void* context, int slot, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) {
-    return static_cast<WorkerSide*>(context)->runner.run(static_cast<std::uint32_t>(slot), epoch, chunk, predecessor);
+    auto& self = *static_cast<WorkerSide*>(context);
+    self.now = {static_cast<std::uint32_t>(slot), epoch, chunk};
+    return self.runner.run(static_cast<std::uint32_t>(slot), epoch, chunk, predecessor);
   }
   static bool worn(void* context) {
     auto& self = *static_cast<WorkerSide*>(context);
@@ -91,6 +101,15 @@ struct WorkerSide {
     if (self.plan.max_memory == 0 || monotonic_ns() < self.next_weighing) return false;
     self.next_weighing = monotonic_ns() + kWeighEveryNs;
     return private_bytes() > self.plan.max_memory;
+  }
+  // In a signal handler: the job ends, and this process.
+  static void violated(void* context, const char* call) {
+    auto& self = *static_cast<WorkerSide*>(context);
+    const std::int32_t plugin = self.plan.work->code.plugin;
+    char text[sizeof(Complaint::text)];
+    std::snprintf(text, sizeof text, "%.150s: the sandbox does not allow the system call %s", plugin >= 0 ? self.plan.plugins[static_cast<std::size_t>(plugin)].c_str() : "a kernel", call);
+    self.runner.refuse(self.now.slot, self.now.epoch, self.now.chunk, text);
+    _exit(70);
   }
 };
 

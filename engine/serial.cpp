@@ -1,4 +1,5 @@
 #include <cadre/engine/backend.hpp>
+#include <cadre/engine/surroundings.hpp>
 #include <cadre/shm/futex.hpp>
 #include <cadre/shm/truncation_guard.hpp>
 
@@ -8,9 +9,10 @@ namespace {
 
 class Serial final : public Hands {
  public:
-  explicit Serial(const HandsPlan& plan) : runner_(*plan.work, plan.plugins, false) { install_truncation_guard(plan.truncated); }
+  explicit Serial(const HandsPlan& plan) : runner_(*plan.work, plan.plugins, false), plugins_(!plan.plugins.empty()) { install_truncation_guard(plan.truncated); }
 
   PoolResult run(std::uint64_t chunks, bool, const Look& look, const Continuation&) override {
+    const Surroundings surroundings(plugins_);
     const std::uint32_t epoch = ++epoch_;
     stop_.store(0);
     std::uint64_t next_look = 0;
@@ -30,6 +32,7 @@ class Serial final : public Hands {
 
  private:
   ChunkRunner runner_;
+  const bool plugins_;
   SlotLine line_{};
   std::atomic<std::uint32_t> stop_{0};
   std::uint32_t epoch_ = 0;

@@ -1,6 +1,7 @@
 #include <cadre/engine/stack.hpp>
 
 #include <cxxabi.h>
+#include <dwarf.h>
 #include <elfutils/libdwfl.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -46,40 +47,65 @@ std::string demangled(const char* name) {
   return s;
 }
 
-std::string name_frame(const Frame& frame) {
+std::string place(const std::string& function, const char* source, int line) { return function + " (" + base_name(source) + ":" + std::to_string(line) + ")"; }
+
+// The functions that were inlined at the place come first, each with the line of its own that leads to the one before.
+std::vector<std::string> name_place(Dwfl_Module* module, GElf_Addr at, const char* file) {
+  std::vector<std::string> names;
+  const char* symbol = dwfl_module_addrname(module, at);
+  const std::string function = symbol ? demangled(symbol) : "?";
+  int number = 0;
+  Dwfl_Line* line = dwfl_module_getsrc(module, at);
+  const char* source = line ? dwfl_lineinfo(line, nullptr, &number, nullptr, nullptr, nullptr) : nullptr;
+  if (!source) return symbol ? std::vector{function + " (" + base_name(file) + ")"} : names;
+  GElf_Addr bias = 0;
+  Dwarf_Die* const unit = dwfl_module_addrdie(module, at, &bias);
+  Dwarf_Die* scopes = nullptr;
+  const int n = unit ? dwarf_getscopes(unit, at - bias, &scopes) : 0;
+  Dwarf_Files* files = nullptr;
+  if (unit) dwarf_getsrcfiles(unit, &files, nullptr);
+  for (int i = 0; i < n && source; ++i) {
+    if (dwarf_tag(&scopes[i]) != DW_TAG_inlined_subroutine) continue;
+    const char* name = dwarf_diename(&scopes[i]);
+    names.push_back(place(name ? name : "?", source, number));
+    Dwarf_Attribute attribute;
+    Dwarf_Word called_in = 0, called_at = 0;
+    dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_file, &attribute), &called_in);
+    dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_line, &attribute), &called_at);
+    source = files ? dwarf_filesrc(files, called_in, nullptr, nullptr) : nullptr;
+    number = static_cast<int>(called_at);
+  }
+  std::free(scopes);
+  names.push_back(source ? place(function, source, number) : function + " (" + base_name(file) + ")");
+  return names;
+}
+
+std::vector<std::string> name_frame(const Frame& frame) {
   static char* no_debuginfo = nullptr;
   static const Dwfl_Callbacks callbacks{dwfl_build_id_find_elf, dwfl_standard_find_debuginfo, dwfl_offline_section_address, &no_debuginfo};
-  char plain[256];
-  std::snprintf(plain, sizeof plain, "%s+0x%llx", base_name(frame.file).c_str(), static_cast<unsigned long long>(frame.offset));
-  std::string text = plain;
-  Dwfl* dwfl = dwfl_begin(&callbacks);
-  if (!dwfl) return text;
-  dwfl_report_begin(dwfl);
-  if (Dwfl_Module* module = dwfl_report_elf(dwfl, "", frame.file, -1, 0x10000000, true)) {
-    dwfl_report_end(dwfl, nullptr, nullptr);
+  std::vector<std::string> names;
+  if (Dwfl* dwfl = dwfl_begin(&callbacks)) {
+    dwfl_report_begin(dwfl);
     GElf_Addr bias = 0;
-    if (Elf* elf = dwfl_module_getelf(module, &bias)) {
+    std::size_t n = 0;
+    Dwfl_Module* module = dwfl_report_elf(dwfl, "", frame.file, -1, 0x10000000, true);
+    dwfl_report_end(dwfl, nullptr, nullptr);
+    Elf* elf = module ? dwfl_module_getelf(module, &bias) : nullptr;
+    if (elf) elf_getphdrnum(elf, &n);
+    for (std::size_t i = 0; i < n && names.empty(); ++i) {
       // The segment that holds this place of the file says at which address it is.
-      std::size_t n = 0;
-      elf_getphdrnum(elf, &n);
-      for (std::size_t i = 0; i < n; ++i) {
-        GElf_Phdr segment;
-        if (!gelf_getphdr(elf, static_cast<int>(i), &segment) || segment.p_type != PT_LOAD || frame.offset < segment.p_offset ||
-            frame.offset >= segment.p_offset + segment.p_filesz)
-          continue;
-        const GElf_Addr at = frame.offset - segment.p_offset + segment.p_vaddr + bias;
-        const char* symbol = dwfl_module_addrname(module, at);
-        if (symbol) text = demangled(symbol) + " (" + base_name(frame.file) + ")";
-        int number = 0;
-        if (Dwfl_Line* l = dwfl_module_getsrc(module, at))
-          if (const char* source = dwfl_lineinfo(l, nullptr, &number, nullptr, nullptr, nullptr))
-            text = (symbol ? demangled(symbol) : std::string("?")) + " (" + base_name(source) + ":" + std::to_string(number) + ")";
-        break;
-      }
+      GElf_Phdr segment;
+      if (gelf_getphdr(elf, static_cast<int>(i), &segment) && segment.p_type == PT_LOAD && frame.offset >= segment.p_offset && frame.offset < segment.p_offset + segment.p_filesz)
+        names = name_place(module, frame.offset - segment.p_offset + segment.p_vaddr + bias, frame.file);
     }
+    dwfl_end(dwfl);
   }
-  dwfl_end(dwfl);
-  return text;
+  if (names.empty()) {
+    char plain[256];
+    std::snprintf(plain, sizeof plain, "%s+0x%llx", base_name(frame.file).c_str(), static_cast<unsigned long long>(frame.offset));
+    names.emplace_back(plain);
+  }
+  return names;
 }
 
 struct Naming {
@@ -89,10 +115,13 @@ struct Naming {
 
 void name_all(void* context) {
   const Naming& naming = *static_cast<Naming*>(context);
-  for (const Frame& f : naming.frames) {
-    const std::string text = name_frame(f) + "\n";
-    if (write(naming.out, text.data(), text.size()) < 0) return;
-  }
+  bool in_runtime = true;  // what abort() and a throw call on their way is not where the fault is
+  for (const Frame& f : naming.frames)
+    for (const std::string& name : name_frame(f)) {
+      in_runtime = in_runtime && (is_runtime(f.file) || name.find("on_terminate (") != std::string::npos);
+      const std::string text = name + "\n";
+      if (!in_runtime && write(naming.out, text.data(), text.size()) < 0) return;
+    }
 }
 
 }  // namespace
@@ -117,18 +146,12 @@ std::vector<std::string> name_frames(std::span<const Frame> frames) {
   }
   close(pipe_ends[0]);
   for (std::size_t at = 0, end; (end = text.find('\n', at)) != std::string::npos; at = end + 1) names.push_back(text.substr(at, end - at));
-  // What abort() and a throw call on their way is not where the fault is.
-  std::size_t deep = 0;
-  while (deep < names.size() && deep < frames.size() && (is_runtime(frames[deep].file) || names[deep].find("::on_terminate (") != std::string::npos)) ++deep;
-  if (deep < names.size()) names.erase(names.begin(), names.begin() + static_cast<std::ptrdiff_t>(deep));
   // Below the kernel's own code there is only ours.
   for (std::size_t i = 0; i < names.size(); ++i)
-    if (names[i].starts_with("cadre::ChunkRunner::")) {
+    if (names[i].find("(chunk_runner.cpp:") != std::string::npos) {
       names.resize(i);
       break;
     }
-  for (std::size_t i = names.size(); i < frames.size() && names.empty(); ++i)
-    names.push_back(base_name(frames[i].file) + "+" + std::to_string(frames[i].offset));
   return names;
 }
 

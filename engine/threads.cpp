@@ -13,6 +13,7 @@
 #include <thread>
 
 #include <cadre/engine/backend.hpp>
+#include <cadre/engine/surroundings.hpp>
 #include <cadre/shm/futex.hpp>
 #include <cadre/shm/truncation_guard.hpp>
 
@@ -52,7 +53,7 @@ int threads_to_be_had(int wanted) {
 class Threads final : public Hands {
  public:
   explicit Threads(const HandsPlan& plan)
-      : concurrency_(threads_to_be_had(plan.workers)), arena_(concurrency_), lines_(new SlotLine[static_cast<std::size_t>(plan.workers)]{}) {
+      : concurrency_(threads_to_be_had(plan.workers)), arena_(concurrency_), plugins_(!plan.plugins.empty()), lines_(new SlotLine[static_cast<std::size_t>(plan.workers)]{}) {
     // More workers than cores are run as such, or comparisons would compare something else; and never more than there can be.
     if (concurrency_ > static_cast<int>(tbb::global_control::active_value(tbb::global_control::max_allowed_parallelism)) || concurrency_ < plan.workers)
       limit_.emplace(tbb::global_control::max_allowed_parallelism, static_cast<std::size_t>(concurrency_));
@@ -62,6 +63,7 @@ class Threads final : public Hands {
   }
 
   PoolResult run(std::uint64_t chunks, bool ordered, const Look& look, const Continuation&) override {
+    const Surroundings surroundings(plugins_);
     epoch_ = next_epoch();
     stop_.store(0);
     done_.store(0);
@@ -118,6 +120,7 @@ class Threads final : public Hands {
   const int concurrency_;
   std::optional<tbb::global_control> limit_;
   tbb::task_arena arena_;
+  const bool plugins_;
   std::deque<ChunkRunner> runners_;
   std::unique_ptr<SlotLine[]> lines_;
   std::atomic<std::uint32_t> stop_{0};

@@ -1,6 +1,8 @@
 #include <cadre/kernels/declaration.hpp>
 
+#include <algorithm>
 #include <cctype>
+#include <cstring>
 #include <set>
 #include <string_view>
 
@@ -76,8 +78,8 @@ std::string functions_fault(const cadre_kernel& k) {
 std::string kernel_fault(const cadre_kernel& k) {
   if (k.abi != CADRE_KERNEL_ABI)
     return "abi is " + std::to_string(k.abi) + ", this program speaks " + std::to_string(CADRE_KERNEL_ABI);
-  if (k.size < sizeof(cadre_kernel))
-    return "size is " + std::to_string(k.size) + ", at least " + std::to_string(sizeof(cadre_kernel)) + " is needed";
+  if (k.size < CADRE_KERNEL_LEAST_SIZE)
+    return "size is " + std::to_string(k.size) + ", at least " + std::to_string(CADRE_KERNEL_LEAST_SIZE) + " is needed";
   if (!k.doc) return "doc is NULL";
   if (k.flags & ~static_cast<std::uint32_t>(CADRE_ELEMENTWISE)) return "unknown flags";
   if (k.passes < 1 || k.passes > 16) return "passes must be 1 to 16";
@@ -91,6 +93,12 @@ std::string kernel_fault(const cadre_kernel& k) {
 }
 
 }  // namespace
+
+cadre_kernel complete(const cadre_kernel& declared) {
+  cadre_kernel all{};
+  std::memcpy(&all, &declared, std::min<std::size_t>(declared.size, sizeof all));
+  return all;
+}
 
 std::string declaration_fault(const cadre_library& library) {
   if (library.abi != CADRE_KERNEL_ABI)

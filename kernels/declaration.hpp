@@ -10,4 +10,7 @@ namespace cadre {
     what the library points at, so a library that was never checked belongs into a process that may die. */
 std::string declaration_fault(const cadre_library&);
 
+/** A declaration as this program knows it: what one of an earlier version lacks is null. Requires that declaration_fault() found nothing. */
+cadre_kernel complete(const cadre_kernel& declared);
+
 }  // namespace cadre

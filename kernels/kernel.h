@@ -1,6 +1,6 @@
 #ifndef CADRE_KERNELS_KERNEL_H
 #define CADRE_KERNELS_KERNEL_H
-/* The kernel contract, in C11. A kernel declares its inputs, outputs, parameters and results, and gives plain
+/* The kernel contract, in C11 (docs/kernel-abi.md has the rules in prose). A kernel declares its inputs, outputs, parameters and results, and gives plain
    functions. Map, fold and scatter are one thing with different parts present:
 
      map      run() writes outputs of kind CADRE_OUT_MAP, row by row of the index space
@@ -180,7 +180,16 @@ typedef struct cadre_chunk {
   char message[256];
   uint32_t flags;                          /* CADRE_STREAM */
   uint32_t reserved;
+  void* worker;                            /* what set_up() left, else NULL. Since 0.2: c->size tells whether it is there */
 } cadre_chunk;
+
+/* What one worker (a process, or a thread of the thread backend) keeps from chunk to chunk: an opened library, a table read once. */
+typedef struct cadre_worker {
+  uint32_t size, slot;
+  void* state;                             /* the kernel's own pointer */
+  void* worker;                            /* set_up() tells it, tear_down() gets it */
+  char message[256];                       /* when set_up() fails: why */
+} cadre_worker;
 
 typedef struct cadre_finish {
   uint32_t size, pass;
@@ -213,7 +222,13 @@ typedef struct cadre_kernel {
   void (*combine)(const cadre_plan*, void* into, const void* from);        /* `from` holds the later elements */
   int (*finish)(cadre_finish*);                                            /* NULL where there is nothing to finish */
   void* state;
+  /* Since 0.2; both may be NULL. set_up() is called once by each worker before its first chunk, again by the successor of one that died;
+     tear_down() when a worker leaves in order, never when it was killed. */
+  int (*set_up)(cadre_worker*);                                            /* CADRE_OK, or CADRE_BAD_DATA with message */
+  void (*tear_down)(cadre_worker*);
 } cadre_kernel;
+/* The size of a cadre_kernel of version 0.1, the least that is taken. */
+#define CADRE_KERNEL_LEAST_SIZE offsetof(cadre_kernel, set_up)
 
 typedef struct cadre_library {
   uint32_t abi, size;

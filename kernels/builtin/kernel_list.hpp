@@ -19,7 +19,17 @@
   X(bincount)                                     /* bincount.cpp */ \
   X(group_sum)                                    /* group_sum.cpp */ \
   X(covariance)                                   /* covariance.cpp */ \
-  X(kmeans_step)                                  /* kmeans_step.cpp */
+  X(kmeans_step)                                  /* kmeans_step.cpp */ \
+  X(subtract) X(abs) X(scale) X(polynomial)       /* elementary.cpp */ \
+  X(argmin) X(argmax)                             /* argextremes.cpp */ \
+  X(quantiles)                                    /* quantiles.cpp */ \
+  X(mandelbrot)                                   /* mandelbrot.cpp */ \
+  X(two_point_counts)                             /* two_point_counts.cpp */ \
+  X(monte_carlo_option)                           /* monte_carlo_option.cpp */ \
+  X(fft_rows)                                     /* fft_rows.cpp */ \
+  X(topk)                                         /* topk.cpp */ \
+  X(spmv)                                         /* spmv.cpp */ \
+  X(pairwise_distances)                           /* pairwise_distances.cpp */
 
 namespace cadre::builtin {
 #define CADRE_DECLARE(name) extern const cadre_kernel name##_kernel;

@@ -25,6 +25,8 @@ inline __m512 v_exp(__m512 x) { return Sleef_finz_expf16_u10avx512f(x); }
 inline __m512 v_log(__m512 x) { return Sleef_finz_logf16_u10avx512f(x); }
 inline __m512d v_fused(__m512d a, __m512d b, __m512d c) { return _mm512_fmadd_pd(a, b, c); }
 inline __m512 v_fused(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
+inline __m512d v_cospi(__m512d x) { return Sleef_finz_cospid8_u05avx512f(x); }
+inline __m512d v_sinpi(__m512d x) { return Sleef_finz_sinpid8_u05avx512f(x); }
 inline __m512d v_log_35(__m512d x) { return Sleef_finz_logd8_u35avx512f(x); }
 #elif defined(__AVX2__)
 template <> struct Register<double> { using Type = __m256d; };
@@ -36,6 +38,8 @@ inline __m256 v_exp(__m256 x) { return Sleef_finz_expf8_u10avx2(x); }
 inline __m256 v_log(__m256 x) { return Sleef_finz_logf8_u10avx2(x); }
 inline __m256d v_fused(__m256d a, __m256d b, __m256d c) { return _mm256_fmadd_pd(a, b, c); }
 inline __m256 v_fused(__m256 a, __m256 b, __m256 c) { return _mm256_fmadd_ps(a, b, c); }
+inline __m256d v_cospi(__m256d x) { return Sleef_finz_cospid4_u05avx2(x); }
+inline __m256d v_sinpi(__m256d x) { return Sleef_finz_sinpid4_u05avx2(x); }
 inline __m256d v_log_35(__m256d x) { return Sleef_finz_logd4_u35avx2(x); }
 #else
 template <> struct Register<double> { using Type = __m128d; };
@@ -47,6 +51,8 @@ inline __m128 v_exp(__m128 x) { return Sleef_cinz_expf4_u10sse4(x); }
 inline __m128 v_log(__m128 x) { return Sleef_cinz_logf4_u10sse4(x); }
 inline __m128d v_fused(__m128d a, __m128d b, __m128d c) { return a * b + c; }
 inline __m128 v_fused(__m128 a, __m128 b, __m128 c) { return a * b + c; }
+inline __m128d v_cospi(__m128d x) { return Sleef_cinz_cospid2_u05sse4(x); }
+inline __m128d v_sinpi(__m128d x) { return Sleef_cinz_sinpid2_u05sse4(x); }
 inline __m128d v_log_35(__m128d x) { return Sleef_cinz_logd2_u35sse4(x); }
 #endif
 

@@ -8,7 +8,7 @@ import sys
 
 # Document -> language of its blocks, files one of which holds each of them.
 QUOTED = {
-    "README.md": ("cpp", "examples/five_lines.cpp"),
+    "README.md": ("cpp", "examples/five_lines.cpp", "examples/plugin/sigmoid.cpp", "examples/plugin/bin_mean.cpp"),
     "docs/adding-a-kernel.md": ("c", "examples/plugin/growth.c"),
     "docs/from-multiprocessing.md": ("cpp", "examples/processes/*.cpp"),
 }
@@ -17,12 +17,12 @@ QUOTED = {
 def main():
     root = pathlib.Path(sys.argv[1])
     faults = []
-    for document, (language, source) in QUOTED.items():
-        code = [file.read_text() for file in sorted(root.glob(source))]
+    for document, (language, *sources) in QUOTED.items():
+        codes = [file.read_text() for source in sources for file in sorted(root.glob(source))]
         blocks = re.findall(rf"^```{language}\n(.*?)^```", (root / document).read_text(), re.S | re.M)
         if not blocks:
             faults.append(f"{document}: no block of {language}")
-        faults += [f"{document}: not in {source}:\n{block}" for block in blocks if not any(block.strip() in text for text in code)]
+        faults += [f"{document}: not in {', '.join(sources)}:\n{block}" for block in blocks if not any(block.strip() in code for code in codes)]
     for document in [root / "README.md", *sorted(root.glob("docs/*.md")), *sorted(root.glob("bench/*.md"))]:
         prose = re.sub(r"^```.*?^```", "", document.read_text(), flags=re.S | re.M)
         for link in re.findall(r"\]\(([^)#\s]+)", prose):

@@ -3,6 +3,9 @@
 
     install_test.py SOURCE BUILD program    a project with find_package(cadre) builds and runs examples/five_lines.cpp
     install_test.py SOURCE BUILD plugin     a plug-in in C is built with pkg-config's flags and run by the installed program
+    install_test.py SOURCE BUILD kernels    the README's section on kernels of one's own, command by command
+    install_test.py SOURCE BUILD project    what `cadre new` writes builds with CMake and passes its tests
+    install_test.py SOURCE BUILD gsl        the example with the GNU Scientific Library, against its table and SciPy
     install_test.py SOURCE BUILD headers    every installed header compiles by itself
 """
 import concurrent.futures
@@ -10,6 +13,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import sys
@@ -73,6 +77,52 @@ def plugin(source, prefix, work):
     expect(refused.returncode == 1 and "positive numbers" in refused.stderr, f"negative x: exit {refused.returncode}, {refused.stderr}")
 
 
+def kernels(source, prefix, work):
+    """The files of the commands are the examples'; what comes out is computed again with NumPy."""
+    for file in (source / "examples/plugin").iterdir():
+        shutil.copy(file, work)
+    rng = np.random.default_rng(11)
+    x, y = rng.random(50_000), rng.normal(size=50_000)
+    places = {name: rng.uniform(-90, 90, 1000) for name in ("lat1", "lat2")} | {name: rng.uniform(-180, 180, 1000) for name in ("lon1", "lon2")}
+    np.save(work / "x.npy", x)
+    for name, values in places.items():
+        np.save(work / f"{name}.npy", values)
+    section = re.search(r"^## Kernels of your own$(.*?)^## ", (source / "README.md").read_text(), re.S | re.M).group(1)
+    commands = [line.split("#")[0].strip() for block in re.findall(r"^```sh\n(.*?)^```", section, re.S | re.M) for line in block.splitlines()]
+    expect(len(commands) >= 13, f"the README's section has {len(commands)} commands")
+    environment = os.environ | {"PATH": f"{prefix}/bin:{os.environ['PATH']}", "CADRE_CACHE_DIR": str(work / "cache")}
+    told = {}
+    for command in commands:
+        told[command] = run("sh", "-c", command, cwd=work, env=environment)
+        if command.startswith("cadre run sigmoid"):
+            expect(np.allclose(np.load(work / "y.npy"), 1 / (1 + np.exp(-2 * x)), rtol=1e-15, atol=0), "sigmoid is wrong")
+            np.save(work / "y.npy", y)
+    both = json.loads(run("sh", "-c", "cadre run bin_mean --plugin ./bin_mean.so --in x=x.npy --in y=y.npy --json", cwd=work, env=environment))["result"]
+    bins = np.minimum((x / 0.1).astype(int), 9)
+    expect(both["count"] == np.bincount(bins, minlength=10).tolist(), f"bin_mean counts {both['count']}")
+    expect(np.allclose(both["sum"], np.bincount(bins, y, 10), rtol=1e-10, atol=1e-10), f"bin_mean sums {both['sum']}")
+    expect(both["largest"] == [float(y[bins == b].max()) for b in range(10)], f"bin_mean's largest are {both['largest']}")
+    rms = json.loads(run("sh", "-c", "cadre run rms --plugin ./rms.so --in x.npy --json", cwd=work, env=environment))["result"]["rms"]
+    expect(math.isclose(rms, np.sqrt(np.mean(x * x)), rel_tol=1e-12), f"rms is {rms}")
+    a1, o1, a2, o2 = (np.radians(places[name]) for name in ("lat1", "lon1", "lat2", "lon2"))
+    h = np.sin((a2 - a1) / 2) ** 2 + np.cos(a1) * np.cos(a2) * np.sin((o2 - o1) / 2) ** 2
+    expect(np.allclose(np.load(work / "km.npy"), 2 * 6371.0088 * np.arcsin(np.sqrt(h)), rtol=1e-9), "haversine is wrong")
+    expect(np.allclose(np.load(work / "z.npy"), 2 * np.sqrt(x) + np.log1p(x), rtol=1e-15, atol=0), "the expression is wrong")
+
+
+def project(source, prefix, work):
+    environment = os.environ | {"CADRE_CACHE_DIR": str(work / "cache")}
+    run(prefix / "bin/cadre", "new", "logistic", cwd=work, env=environment)
+    run("cmake", "-G", "Ninja", "-S", work / "logistic", "-B", work / "build", f"-DCMAKE_PREFIX_PATH={prefix}", env=environment)
+    run("cmake", "--build", work / "build", env=environment)
+    run("ctest", "--test-dir", work / "build", "--no-tests=error", env=environment)
+
+
+def gsl(source, prefix, work):
+    shutil.copytree(source / "examples/gsl", work / "gsl")
+    run(sys.executable, work / "gsl/compare.py", prefix / "bin/cadre", env=os.environ | {"CADRE_CACHE_DIR": str(work / "cache")})
+
+
 def headers(source, prefix, work):
     top = prefix / "include"
     found = sorted(top.rglob("*.hpp")) + sorted(top.rglob("*.h"))
@@ -94,7 +144,7 @@ def main():
         work = pathlib.Path(folder)
         prefix = work / "prefix"
         run("cmake", "--install", build, "--prefix", prefix, "--strip")
-        {"program": program, "plugin": plugin, "headers": headers}[sys.argv[3]](source, prefix, work)
+        {"program": program, "plugin": plugin, "kernels": kernels, "project": project, "gsl": gsl, "headers": headers}[sys.argv[3]](source, prefix, work)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 /* cadre_tensor is DLPack's DLTensor, to the byte. */
 #include <cadre/kernels/kernel.h>
 
+#include "abi_layout.h"
+
 #include <dlpack/dlpack.h>
 #include <gtest/gtest.h>
 
@@ -44,6 +46,17 @@ TEST(Contract, ATensorIsADLTensor) {
   EXPECT_EQ(theirs.dtype.bits, 64);
   EXPECT_EQ(theirs.shape, shape);
   EXPECT_EQ(theirs.strides, nullptr);
+}
+
+/** Fields are only added, at the end: what a plug-in of version 0.1 reads and writes lies where it lay. */
+TEST(Contract, KeepsTheLayoutOfThePreviousHeader) {
+  std::size_t i = 0;
+  for (; layout_previous[i].what; ++i) {
+    ASSERT_STREQ(layout_previous[i].what, layout_today[i].what);
+    EXPECT_EQ(layout_previous[i].bytes, layout_today[i].bytes) << layout_today[i].what;
+  }
+  EXPECT_GT(i, 100u);
+  EXPECT_EQ(kernel_size_previous, CADRE_KERNEL_LEAST_SIZE);
 }
 
 TEST(Contract, TypeBitsStandInTheOrderOfTheirNames) {

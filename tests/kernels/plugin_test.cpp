@@ -1,5 +1,5 @@
 #include <cadre/kernels/declaration.hpp>
-#include <cadre/kernels/plugin.hpp>
+#include <cadre/kernels/loaded_plugin.hpp>
 
 #include "serial_run.hpp"
 
@@ -55,6 +55,19 @@ TEST(Plugin, InPlainCRunsThroughTheContract) {
   count.in(x).cut({.seed = 1, .chunks = 3});
   ASSERT_EQ(count(), CADRE_OK);
   EXPECT_EQ(count.one<std::int64_t>("count"), 2);
+}
+
+TEST(Plugin, OfThePreviousHeaderRuns) {
+  const Plugin plugin(library("plugin_previous"));
+  ASSERT_LT(plugin.find("scale")->size, sizeof(cadre_kernel));
+  const cadre_kernel whole = complete(*plugin.find("scale"));
+  EXPECT_EQ(whole.set_up, nullptr);
+  EXPECT_EQ(whole.tear_down, nullptr);
+  EXPECT_EQ(whole.run, plugin.find("scale")->run);
+  SerialRun scale(plugin.find("scale"));
+  scale.in(std::vector<double>{1, -2}).param("factor", 2.5);
+  ASSERT_EQ(scale(), CADRE_OK);
+  EXPECT_EQ(scale.out<double>("out"), (std::vector<double>{2.5, -5}));
 }
 
 TEST(Plugin, SaysWhatItRefusesInTheParametersItself) {

@@ -1,6 +1,9 @@
 /* Kernels that come to grief, through the program: what is found, told, left out. The numbers are those of the table of faults. */
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <filesystem>
 #include <numeric>
 
@@ -18,7 +21,7 @@ using Json = nlohmann::ordered_json;
 using Arguments = std::vector<std::string>;
 
 // As in harm.cpp.
-enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure };
+enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure, kLeak };
 
 class Harm : public ::testing::Test {
  protected:
@@ -96,7 +99,7 @@ INSTANTIATE_TEST_SUITE_P(Ways, HarmOfEachKind,
                                            Ending{kAbort, "Abort", "SIGABRT", -1, nullptr, "fail_at (harm.cpp:"}, Ending{kExit, "Exit", nullptr, 7, nullptr, nullptr},
                                            Ending{kThrow, "Throw", nullptr, -1, "the root of a negative number", nullptr},
                                            Ending{kThrowOther, "ThrowOther", nullptr, -1, "an exception that is not a std::exception", nullptr},
-                                           Ending{kTerminate, "Terminate", "SIGABRT", -1, "from where nothing may be thrown", "never_throws"},
+                                           Ending{kTerminate, "Terminate", "SIGABRT", -1, "from where nothing may be thrown", "throws (harm.cpp:"},
                                            Ending{kOverflow, "StackOverflow", "SIGSEGV", -1, nullptr, "deeper (harm.cpp:"}, Ending{kMessage, "Message", nullptr, -1, "no root of it", nullptr},
                                            Ending{kWriteInput, "WriteToAnInput", "SIGSEGV", -1, nullptr, "fail_at (harm.cpp:"}),
                          [](const auto& at) { return at.param.name; });
@@ -219,6 +222,57 @@ TEST_F(Harm, FaultW12_WorkersAreReplacedAfterTheirShareAndNothingIsLost) {
   EXPECT_EQ(recycled.at("digest"), plain.at("digest"));
   EXPECT_EQ(recycled.at("faults").at("crashes"), 0);
   EXPECT_EQ(json("harm_sum", kSegv, 0, {"--max-memory-per-worker", "1K"}).at("digest"), plain.at("digest"));
+}
+
+/** A control group of its own for this process and what it starts, with a limit on memory; needs the right to make one. */
+class MemoryLimit {
+ public:
+  explicit MemoryLimit(std::uint64_t bytes) {
+    std::string own;
+    std::ifstream groups("/proc/self/cgroup");
+    for (std::string line; std::getline(groups, line);) {
+      if (line.find(":memory:") != std::string::npos) home_ = "/sys/fs/cgroup/memory" + line.substr(line.rfind(':') + 1);
+      if (home_.empty() && line.starts_with("0::") && std::filesystem::exists("/sys/fs/cgroup/cgroup.controllers")) home_ = "/sys/fs/cgroup" + line.substr(3);
+    }
+    const bool v1 = home_.starts_with("/sys/fs/cgroup/memory");
+    group_ = (v1 ? "/sys/fs/cgroup/memory" : "/sys/fs/cgroup") + std::string("/cadre-test-") + std::to_string(getpid());
+    std::error_code error;
+    made_ = !home_.empty() && std::filesystem::create_directory(group_, error) && put(group_ + (v1 ? "/memory.limit_in_bytes" : "/memory.max"), bytes) && put(group_ + "/cgroup.procs", static_cast<std::uint64_t>(getpid()));
+  }
+  ~MemoryLimit() {
+    if (made_) put(home_ + "/cgroup.procs", static_cast<std::uint64_t>(getpid()));
+    std::error_code error;
+    std::filesystem::remove(group_, error);
+  }
+  bool made() const { return made_; }
+
+ private:
+  static bool put(const std::string& file, std::uint64_t value) {
+    std::ofstream out(file);
+    out << value << std::flush;
+    return out.good();
+  }
+  std::string home_, group_;
+  bool made_ = false;
+};
+
+TEST_F(Harm, FaultW11_AnOomKillIsCalledOneAndTheCallerLives) {
+  const MemoryLimit limit(512u << 20);
+  if (!limit.made()) GTEST_SKIP() << "no control group can be made here";
+  std::vector<double> values(100, 1.0);
+  values[41] = -1;
+  write_npy(x_, DType::f64, {100}, values.data());
+  const Json j = json("harm", kLeak, 3, to_y({"--retries", "1", "--on-poison", "skip"}));
+  const Json& p = j.at("faults").at("poison").at(0);
+  EXPECT_EQ(p.at("index"), 41);
+  EXPECT_EQ(p.at("signal"), "SIGKILL");
+  EXPECT_EQ(p.at("what"), "killed by the system for want of memory");
+  EXPECT_GT(p.at("peak_rss"), 100u << 20);
+}
+
+TEST_F(Harm, FaultR6_ManyMoreWorkersThanCoresGiveTheSameBits) {
+  write({});
+  EXPECT_EQ(json("harm_sum", kSegv, 0, {"--workers", "64"}).at("digest"), json("harm_sum", kSegv, 0, {"--backend", "serial"}).at("digest"));
 }
 
 TEST_F(Harm, FlagsOfProcessesAreRefusedElsewhere) {

@@ -16,7 +16,7 @@
 
 namespace {
 
-enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure };
+enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure, kLeak };
 
 [[gnu::noinline]] int deeper(volatile int* before) {
   volatile int room[1024] = {};
@@ -46,6 +46,9 @@ void throws() { throw std::runtime_error("from where nothing may be thrown"); }
       strcpy(chunk->message, "no root of it");
       return 3;
     case kWriteInput: static_cast<double*>(chunk->inputs[0].data)[i] = 0; break;
+    case kLeak:
+      for (;;)
+        if (void* more = malloc(1 << 20)) memset(more, 1, 1 << 20);
     default: break;
   }
   return CADRE_OK;

@@ -234,6 +234,30 @@ TEST_P(KilledSupervisors, FaultC3_BothKilledFailsTheJobAndLeavesNothing) {
   EXPECT_EQ(engine.run(job_).exit_code, 1);
 }
 
+// For longer than a chunk's deadline: the supervisor counts its own running time.
+TEST_F(KilledSupervisors, FaultC6_WhenEverythingIsStoppedForAWhileNobodyIsLate) {
+  Engine engine({.workers = 2, .timeout = 0.5});
+  const auto x = engine.array<double>(200), y = engine.array<double>(200);
+  std::thread stopper([&] {
+    while (y[0] == 0) std::this_thread::sleep_for(std::chrono::microseconds(50));
+    const Engine::Pids pids = engine.pids();
+    std::vector<pid_t> all = pids.workers;
+    all.insert(all.end(), {pids.zygote, pids.standby});
+    std::erase_if(all, [](pid_t pid) { return pid <= 0; });  // to 0 would be to this program and all its group
+    for (const pid_t pid : all) kill(pid, SIGSTOP);
+    std::this_thread::sleep_for(std::chrono::milliseconds(1500));
+    for (const pid_t pid : all) kill(pid, SIGCONT);
+  });
+  engine.map(x, y, [](double v) {
+    const timespec pause{0, 2'000'000};
+    nanosleep(&pause, nullptr);
+    return v + 1;
+  });
+  stopper.join();
+  EXPECT_EQ(engine.faults().crashes, 0u);
+  for (const double v : y) EXPECT_EQ(v, 1.0);
+}
+
 // 5 s without progress outside a kernel: that worker alone is replaced. Needs the slots' phases, which an engine does not show.
 TEST_P(KilledSupervisors, FaultW4_AWorkerStoppedWhileItCombinesIsReplaced) {
   const Options options{.workers = 2, .start = GetParam(), .isa = resolve_isa(Isa::automatic)};

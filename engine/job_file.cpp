@@ -81,6 +81,8 @@ void scan(const std::string& path, std::string_view s) {
   for (std::size_t i = 0; i < s.size();) {
     const std::size_t n = utf8_length(s, i);
     if (n == 0) fail(path, line, "not UTF-8 text");
+    // toml++ 3.3 takes it for a place that can not be reached.
+    if (i > 0 && s.compare(i, n, "\xef\xbb\xbf") == 0) fail(path, line, "a byte order mark (U+FEFF) in the middle of the file");
     const char c = s[i];
     const std::size_t at = i;
     i += n;

@@ -181,6 +181,8 @@ TEST_F(JobFileTest, J4AFileOfMoreThanAMebibyteIsRefusedInBoundedTime) {
   EXPECT_EQ(read(comment).job.steps.size(), 1u);
 }
 
+TEST_F(JobFileTest, J4AByteOrderMarkInTheMiddleIsRefused) { EXPECT_NE(refusal("name = \"a\"\nx\xef\xbb\xbf = 1\n").find(":2: a byte order mark"), std::string::npos); }
+
 TEST_F(JobFileTest, J4BytesThatAreNotUtf8AreRefusedWithTheirLine) {
   for (const char* bad : {"\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80"})
     EXPECT_EQ(refusal("# fine: \xe2\x82\xac\nname = \"" + std::string(bad) + "\"\n"), "job.toml:2: not UTF-8 text");

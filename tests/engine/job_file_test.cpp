@@ -183,6 +183,12 @@ TEST_F(JobFileTest, J4AFileOfMoreThanAMebibyteIsRefusedInBoundedTime) {
 
 TEST_F(JobFileTest, J4AByteOrderMarkInTheMiddleIsRefused) { EXPECT_NE(refusal("name = \"a\"\nx\xef\xbb\xbf = 1\n").find(":2: a byte order mark"), std::string::npos); }
 
+// The parser asks of each letter whether it is white space.
+TEST_F(JobFileTest, J4LettersThatAreNotAsciiAreNoWhiteSpace) {
+  EXPECT_NE(refusal("x\xc9\xa3 = 1\n").find("job.toml:1: "), std::string::npos);
+  EXPECT_EQ(read("name = \"\"\"\\\n  \xc3\xa9\"\"\"\n" + std::string(kStep)).job.name, "\xc3\xa9");
+}
+
 TEST_F(JobFileTest, J4BytesThatAreNotUtf8AreRefusedWithTheirLine) {
   for (const char* bad : {"\xff", "\xc0\xaf", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82", "\x80"})
     EXPECT_EQ(refusal("# fine: \xe2\x82\xac\nname = \"" + std::string(bad) + "\"\n"), "job.toml:2: not UTF-8 text");

@@ -73,7 +73,7 @@ start:
 #endif
   MAYDIE;
   if :: c < NC -> if :: ready[w] -> goto combine :: else -> goto compute fi
-     :: else -> word(false, 0, false, 0)
+     :: else
   fi;
 next:
   MAYDIE;
@@ -98,6 +98,9 @@ next:
     fi;
 #endif
     if :: k == NC -> goto finished :: else fi;
+#ifndef KEEP_READY
+    word(false, 0, false, 0);            /* what a predecessor left that died between done and the end of its sentence */
+#endif
 #ifdef LEADING_HINT
     cursor = k+1
 #elif !defined(LATE_HINT)

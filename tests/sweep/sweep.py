@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Makes each call of a job into the system fail, one at a time: the job must end with an error or with the right answer, never hang, and leave nothing behind.
 
-    sweep.py PROGRAM LIBRARY [--most N]     N: calls of one name that are tried, evenly spread (0: all)
+    sweep.py PROGRAM LIBRARY [--most N]     N: calls of one name that are tried, evenly spread (0, if not given: all)
 """
 import argparse
 import ctypes
@@ -102,7 +102,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("program")
     parser.add_argument("library")
-    parser.add_argument("--most", type=int, default=12)
+    parser.add_argument("--most", type=int, default=0)
     a = parser.parse_args()
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         sys.exit("this process can not become a subreaper")

@@ -281,7 +281,7 @@ std::string ask_threads(const Subject& subject) {
 std::string ask_surroundings(const Subject& subject) {
   char before[4096] = "", after[4096] = "";
   if (!getcwd(before, sizeof before)) before[0] = 0;
-  sigset_t mask, mask_after;  // the kernel fills in part of them
+  sigset_t mask{}, mask_after{};  // the kernel and sigemptyset fill in 64 bits of 1,024
   sigemptyset(&mask);
   sigemptyset(&mask_after);
   pthread_sigmask(SIG_SETMASK, nullptr, &mask);

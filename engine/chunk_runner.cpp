@@ -203,11 +203,12 @@ Outcome ChunkRunner::run(std::uint32_t slot, std::uint32_t epoch, std::uint64_t 
 
 Outcome ChunkRunner::run_kernel(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) {
   Inquiry inquiry(work_, place, epoch, static_cast<std::uint32_t>(chunk));
-  if (!predecessor) place.line->record.store(Record{}.packed(), std::memory_order_relaxed);  // where a backend's last job was given up
   if (predecessor) {
     const Record record = Record::of(place.line->record.load());
     inquiry.resume(*predecessor, record.from);
     if (!record.ready && !predecessor->of_kernel) place.line->retries.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    place.line->record.store(Record{}.packed(), std::memory_order_relaxed);  // where a backend's last job was given up
   }
   for (;;) {
     if (inquiry.open() && !Record::of(place.line->record.load()).ready && !investigate(place, epoch, chunk, inquiry)) return Outcome::abandoned;
@@ -221,9 +222,8 @@ Outcome ChunkRunner::run_kernel(const SlotPlace& place, std::uint32_t epoch, std
 bool ChunkRunner::investigate(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, Inquiry& inquiry) {
   for (;;) {
     Call call{.chunk = chunk};
-    bool too_many = false;
-    const Inquiry::Step step = inquiry.next(call.from, call.to, too_many);
-    const ChunkRange range = range_of(work_, chunk);
+    const Inquiry::Step step = inquiry.next(call.from, call.to);
+    const std::uint64_t element = range_of(work_, chunk).first + call.from;
     char text[sizeof Complaint::text];
     switch (step) {
       case Inquiry::Step::whole: return true;
@@ -231,9 +231,10 @@ bool ChunkRunner::investigate(const SlotPlace& place, std::uint32_t epoch, std::
         inquiry.describe(text, sizeof text);
         complain(place, epoch, chunk, ComplaintKind::vain, 0, text);
         return false;
-      case Inquiry::Step::fatal:
+      case Inquiry::Step::poison:
+      case Inquiry::Step::too_many:
         inquiry.describe(text, sizeof text);
-        complain(place, epoch, chunk, too_many ? ComplaintKind::too_many : ComplaintKind::poison, range.first + call.from, text);
+        complain(place, epoch, chunk, step == Inquiry::Step::poison ? ComplaintKind::poison : ComplaintKind::too_many, element, text);
         return false;
       case Inquiry::Step::piece: break;
     }
@@ -271,15 +272,15 @@ Outcome ChunkRunner::attempt(const SlotPlace& place, std::uint32_t epoch, std::u
     return Outcome::done;
   }
   const std::vector<std::uint64_t>& skipped = inquiry.skipped();
-  const auto is_skipped = [&](std::uint64_t element) { return std::binary_search(skipped.begin(), skipped.end(), element); };
   Record record = Record::of(place.line->record.load());
   for (;;) {
     if (!record.ready) {
       // A part reaches to the next skipped element, or is that element alone.
-      std::uint64_t to = record.from < range.count && is_skipped(record.from) ? record.from + 1 : range.count;
-      if (const auto next = std::upper_bound(skipped.begin(), skipped.end(), record.from); to == range.count && next != skipped.end()) to = *next;
+      const auto next = std::lower_bound(skipped.begin(), skipped.end(), record.from);
+      const bool skip = next != skipped.end() && *next == record.from;
+      std::uint64_t to = skip ? record.from + 1 : next != skipped.end() ? *next : range.count;
       place.header->pages = 0;
-      if (is_skipped(record.from)) {
+      if (skip) {
         if (work_.scatter == ScatterMode::dense) clear_dense(work_, place.partial);
         fill_skipped(place, chunk, record.from);
       } else {
@@ -351,7 +352,7 @@ void ChunkRunner::fill_skipped(const SlotPlace& place, std::uint64_t chunk, std:
     const WorkOutput& out = work_.outputs[o];
     if (!out.map || !out.address) continue;
     std::byte* const at = work_.copies ? copy + element * out.row_bytes : window(reinterpret_cast<std::byte*>(out.address)) + row * out.row_bytes;
-    copy += (work_.chunk_elements * out.row_bytes + 63) / 64 * 64;
+    copy += copy_bytes(work_, out);
     fill_values(out.shape.dtype, out.fill, at, out.row_bytes / size_of(out.shape.dtype));
   }
 }
@@ -415,7 +416,7 @@ ChunkRunner::Computed ChunkRunner::compute(const SlotPlace& place, std::uint32_t
       std::byte* data = nullptr;
       if (out.map && out.address) {
         data = work_.copies ? copy + call.from * out.row_bytes : window(reinterpret_cast<std::byte*>(out.address)) + c.first * out.row_bytes;
-        copy += (work_.chunk_elements * out.row_bytes + 63) / 64 * 64;
+        copy += copy_bytes(work_, out);
       }
       outputs.set(o, data, out.shape, out.map ? static_cast<std::int64_t>(c.count) : -1);
     }
@@ -488,7 +489,7 @@ std::uint64_t ChunkRunner::hash_of_output(const SlotPlace& place, const Call& ca
     const WorkOutput& out = work_.outputs[o];
     if (!out.map || !out.address) continue;
     add(work_.copies ? copy + call.from * out.row_bytes : window(reinterpret_cast<const std::byte*>(out.address)) + (range.first + call.from) * out.row_bytes, (call.to - call.from) * out.row_bytes);
-    copy += (work_.chunk_elements * out.row_bytes + 63) / 64 * 64;
+    copy += copy_bytes(work_, out);
   }
   if (call.accumulator) add(call.accumulator, work_.plan.accumulator_bytes);
   const std::byte* column = place.partial;
@@ -516,7 +517,7 @@ void ChunkRunner::copy_outputs(const SlotPlace& place, std::uint64_t first, std:
     const WorkOutput& out = work_.outputs[o];
     if (!out.map || !out.address) continue;
     std::memcpy(window(reinterpret_cast<std::byte*>(out.address)) + (first + from) * out.row_bytes, copy + from * out.row_bytes, (to - from) * out.row_bytes);
-    copy += (work_.chunk_elements * out.row_bytes + 63) / 64 * 64;
+    copy += copy_bytes(work_, out);
   }
 }
 

@@ -297,7 +297,7 @@ void Executor::describe_memory(Pass& pass) {
   }
   w.copies_at = round_up(partial_bytes, 64);
   for (std::uint32_t o = 0; w.copies && o < w.n_outputs; ++o)
-    if (w.outputs[o].map && w.outputs[o].address) partial_bytes = (partial_bytes == 0 ? w.copies_at : round_up(partial_bytes, 64)) + round_up(w.chunk_elements * w.outputs[o].row_bytes, 64);
+    if (w.outputs[o].map && w.outputs[o].address) partial_bytes = (partial_bytes == 0 ? w.copies_at : round_up(partial_bytes, 64)) + copy_bytes(w, w.outputs[o]);
   if (partial_bytes > 0) {
     give_partials(partial_bytes);
     w.image_stride = round_up(image_bytes(w), 64);

@@ -94,9 +94,8 @@ void Inquiry::count(Search& s) {
   }
 }
 
-Inquiry::Step Inquiry::next(std::uint64_t& lo, std::uint64_t& hi, bool& too_many) {
+Inquiry::Step Inquiry::next(std::uint64_t& lo, std::uint64_t& hi) {
   Search s = now();
-  too_many = false;
   lo = s.lo;
   hi = s.hi;
   switch (s.stage) {
@@ -108,10 +107,9 @@ Inquiry::Step Inquiry::next(std::uint64_t& lo, std::uint64_t& hi, bool& too_many
   hi = lo + 1;
   if (s.failures <= work_.retries) return Step::piece;
   const std::uint32_t place = condemn(s);
-  too_many = work_.skip && place >= work_.max_skipped;
-  if (!work_.skip || too_many) {
+  if (!work_.skip || place >= work_.max_skipped) {
     place_.line->searching.store(0, std::memory_order_relaxed);
-    return Step::fatal;
+    return work_.skip ? Step::too_many : Step::poison;
   }
   s.stage = Stage::whole;
   s.failures = 0;

@@ -36,10 +36,10 @@ class Inquiry {
   /** The call that this process made on [from, to) failed and returned, with `what`. */
   void failed(const char* what, std::uint64_t from, std::uint64_t to);
 
-  enum class Step { whole, piece, vain, fatal };
+  enum class Step { whole, piece, vain, poison, too_many };
   /** What is to be done: run the whole chunk; run piece [lo, hi) and tell passed() or failed(); give up since no element fails alone; give up
-      because of element lo. `most`: more elements than that failed. */
-  Step next(std::uint64_t& lo, std::uint64_t& hi, bool& too_many);
+      because of element lo; because more elements failed than may be skipped, lo the last. */
+  Step next(std::uint64_t& lo, std::uint64_t& hi);
   void passed();
   /** The whole has failed more often than it may be tried: for what is not to be searched. */
   bool exhausted() const { return now().stage != Stage::whole; }

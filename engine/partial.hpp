@@ -28,6 +28,9 @@ inline std::uint64_t rows_padded(const Work& w) { return std::uint64_t{w.n_segme
 inline std::uint64_t size_of(cadre_dtype type) { return type.bits / 8; }
 inline std::uint64_t value_bytes(const Work& w) { return size_of(w.plan.scatter.value); }
 
+/** Room that a map output takes in a partial, where outputs are copied from it. */
+inline std::uint64_t copy_bytes(const Work& w, const WorkOutput& out) { return (w.chunk_elements * out.row_bytes + 63) / 64 * 64; }
+
 /** Bytes of a sparse page, and of the parts of it, for `segments` segments. */
 struct PageLayout {
   std::uint64_t lows, values, bytes;  // offsets at 0

@@ -6,6 +6,7 @@
 #include <fstream>
 #include <filesystem>
 #include <numeric>
+#include <tuple>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -23,8 +24,10 @@ using Arguments = std::vector<std::string>;
 // As in harm.cpp.
 enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure, kLeak };
 
+/** Processes come by each start method. */
 class Harm : public ::testing::Test {
  protected:
+  virtual std::string start() const = 0;
   static constexpr std::int64_t kElements = 100'000;
 
   /** x.npy: 0, 1, 2, ... with the given elements negative. */
@@ -37,6 +40,7 @@ class Harm : public ::testing::Test {
   Outcome run(const std::string& kernel, How how, Arguments more = {}) {
     Arguments all{"run", kernel, "--plugin", HARM_PATH, "--in", x_, "--param", "how=" + std::to_string(how), "--json"};
     all.insert(all.end(), more.begin(), more.end());
+    if (std::find(more.begin(), more.end(), "--backend") == more.end()) all.insert(all.end(), {"--start", start()});
     // A sanitizer leaves signals to us.
     return run_cadre(all, {.environment = {{"ASAN_OPTIONS", "handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigill=0:handle_sigfpe=0:use_sigaltstack=0:detect_leaks=0"}}});
   }
@@ -66,10 +70,20 @@ struct Ending {
   const char* place;   // in the stack; nullptr: no stack
 };
 
-class HarmOfEachKind : public Harm, public ::testing::WithParamInterface<Ending> {};
+const auto kStarts = ::testing::Values("fork", "forkserver", "spawn");
+
+class HarmOfEachKind : public Harm, public ::testing::WithParamInterface<std::tuple<Ending, const char*>> {
+  std::string start() const override { return std::get<1>(GetParam()); }
+};
+
+class HarmBy : public Harm, public ::testing::WithParamInterface<const char*> {
+  std::string start() const override { return GetParam(); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Starts, HarmBy, kStarts, [](const auto& at) { return std::string(at.param); });
 
 TEST_P(HarmOfEachKind, FaultsW6W8_IsFoundDownToTheElementAndNamed) {
-  const Ending& e = GetParam();
+  const Ending& e = std::get<0>(GetParam());
   write({73'401});
   const Json j = json("harm", e.how, 1, to_y());
   ASSERT_EQ(j.at("faults").at("poison").size(), 1u) << j.dump();
@@ -94,19 +108,19 @@ TEST_P(HarmOfEachKind, FaultsW6W8_IsFoundDownToTheElementAndNamed) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Ways, HarmOfEachKind,
-                         ::testing::Values(Ending{kSegv, "Segv", "SIGSEGV", -1, nullptr, "fail_at (harm.cpp:"}, Ending{kFpe, "Fpe", "SIGFPE", -1, nullptr, "fail_at (harm.cpp:"},
+                         ::testing::Combine(::testing::Values(Ending{kSegv, "Segv", "SIGSEGV", -1, nullptr, "fail_at (harm.cpp:"}, Ending{kFpe, "Fpe", "SIGFPE", -1, nullptr, "fail_at (harm.cpp:"},
                                            Ending{kIll, "Ill", "SIGILL", -1, nullptr, "fail_at (harm.cpp:"}, Ending{kBus, "Bus", "SIGBUS", -1, nullptr, "fail_at (harm.cpp:"},
                                            Ending{kAbort, "Abort", "SIGABRT", -1, nullptr, "fail_at (harm.cpp:"}, Ending{kExit, "Exit", nullptr, 7, nullptr, nullptr},
                                            Ending{kThrow, "Throw", nullptr, -1, "the root of a negative number", nullptr},
                                            Ending{kThrowOther, "ThrowOther", nullptr, -1, "an exception that is not a std::exception", nullptr},
                                            Ending{kTerminate, "Terminate", "SIGABRT", -1, "from where nothing may be thrown", "throws (harm.cpp:"},
                                            Ending{kOverflow, "StackOverflow", "SIGSEGV", -1, nullptr, "deeper (harm.cpp:"}, Ending{kMessage, "Message", nullptr, -1, "no root of it", nullptr},
-                                           Ending{kWriteInput, "WriteToAnInput", "SIGSEGV", -1, nullptr, "fail_at (harm.cpp:"}),
-                         [](const auto& at) { return at.param.name; });
+                                           Ending{kWriteInput, "WriteToAnInput", "SIGSEGV", -1, nullptr, "fail_at (harm.cpp:"}), kStarts),
+                         [](const auto& at) { return std::string(std::get<0>(at.param).name) + "_" + std::get<1>(at.param); });
 
 const std::vector<std::size_t> kBad{0, 41, 42, 50'000, 99'999};
 
-TEST_F(Harm, FaultW6_SkipFillsMapOutputsAndListsWhatWasLeftOut) {
+TEST_P(HarmBy, FaultW6_SkipFillsMapOutputsAndListsWhatWasLeftOut) {
   write(kBad);
   std::string digest;
   for (const Arguments& how_run : {Arguments{"--workers", "1"}, {"--workers", "2"}, {"--workers", "5", "--strict"}}) {
@@ -128,7 +142,7 @@ TEST_F(Harm, FaultW6_SkipFillsMapOutputsAndListsWhatWasLeftOut) {
   }
 }
 
-TEST_F(Harm, FaultW6_SkipLeavesElementsOutOfFoldsAndScattersOnEveryBackend) {
+TEST_P(HarmBy, FaultW6_SkipLeavesElementsOutOfFoldsAndScattersOnEveryBackend) {
   write(kBad);
   std::map<std::string, std::string> digests;
   for (const Arguments& where : {Arguments{"--backend", "serial"}, {"--backend", "threads", "--workers", "3"}, {"--workers", "2"}}) {
@@ -159,7 +173,7 @@ TEST_F(Harm, FaultW6_SkipLeavesElementsOutOfFoldsAndScattersOnEveryBackend) {
   EXPECT_EQ(json("harm_count", kAbort, 3, to_y({"--on-poison", "skip", "--param", "rows=100"})).at("digest"), digests["rows=100"]);
 }
 
-TEST_F(Harm, FaultW6_SkipWorksInPlace) {
+TEST_P(HarmBy, FaultW6_SkipWorksInPlace) {
   write({7});
   json("harm", kExit, 3, {"--out", x_, "--on-poison", "skip"});
   const auto all = open_npy(x_).as<const double>();
@@ -171,7 +185,7 @@ TEST_F(Harm, FaultW6_SkipWorksInPlace) {
   }
 }
 
-TEST_F(Harm, FaultW5_AnEndlessLoopIsEndedAndNamed) {
+TEST_P(HarmBy, FaultW5_AnEndlessLoopIsEndedAndNamed) {
   write({73'401});
   const Json j = json("harm", kHang, 1, to_y({"--timeout", "0.2", "--retries", "1"}));
   const Json& p = j.at("faults").at("poison").at(0);
@@ -183,7 +197,7 @@ TEST_F(Harm, FaultW5_AnEndlessLoopIsEndedAndNamed) {
   EXPECT_EQ(j.at("faults").at("timeouts"), 2);
 }
 
-TEST_F(Harm, FaultJ6_WhereEveryElementFailsTheJobFailsAfterTheMostThatMayBeSkipped) {
+TEST_P(HarmBy, FaultJ6_WhereEveryElementFailsTheJobFailsAfterTheMostThatMayBeSkipped) {
   std::vector<double> values(1000, -1.0);
   write_npy(x_, DType::f64, {1000}, values.data());
   const Json j = json("harm", kSegv, 1, to_y({"--on-poison", "skip", "--max-skipped", "3", "--retries", "0"}));
@@ -192,20 +206,20 @@ TEST_F(Harm, FaultJ6_WhereEveryElementFailsTheJobFailsAfterTheMostThatMayBeSkipp
   EXPECT_EQ(json("harm", kSegv, 1, to_y({"--on-poison", "skip", "--max-skipped", "0"})).at("faults").at("poison").empty(), false);
 }
 
-TEST_F(Harm, ElementsThatFailOnlyTogetherAreToldAsThat) {
+TEST_P(HarmBy, ElementsThatFailOnlyTogetherAreToldAsThat) {
   write({73'401});
   const std::string error = json("harm", kCrowd, 1, to_y()).at("error");
   EXPECT_NE(error.find("none of them alone: they fail only together"), std::string::npos) << error;
 }
 
-TEST_F(Harm, ACrashOfFinishFailsTheJobAfterItsRetries) {
+TEST_P(HarmBy, ACrashOfFinishFailsTheJobAfterItsRetries) {
   write({});
   const Json j = json("harm_sum", kSegv, 1, {"--param", "finish=1"});
   EXPECT_NE(j.at("error").get<std::string>().find("while the result was finished: SIGABRT"), std::string::npos) << j.at("error");
   EXPECT_EQ(j.at("faults").at("crashes"), 3);
 }
 
-TEST_F(Harm, FaultJ5_AKernelThatIsNotAFunctionOfItsInputsIsFoundOut) {
+TEST_P(HarmBy, FaultJ5_AKernelThatIsNotAFunctionOfItsInputsIsFoundOut) {
   write({73'401});
   const std::string error = json("harm", kImpure, 1, to_y({"--verify-fraction", "1"})).at("error");
   EXPECT_NE(error.find("not a pure function"), std::string::npos) << error;
@@ -216,7 +230,7 @@ TEST_F(Harm, FaultJ5_AKernelThatIsNotAFunctionOfItsInputsIsFoundOut) {
   json("harm_sum", kSegv, 0, {"--verify-fraction", "1"});
 }
 
-TEST_F(Harm, FaultW12_WorkersAreReplacedAfterTheirShareAndNothingIsLost) {
+TEST_P(HarmBy, FaultW12_WorkersAreReplacedAfterTheirShareAndNothingIsLost) {
   write({});
   const Json plain = json("harm_sum", kSegv, 0), recycled = json("harm_sum", kSegv, 0, {"--max-chunks-per-worker", "5"});
   EXPECT_EQ(recycled.at("digest"), plain.at("digest"));
@@ -256,7 +270,7 @@ class MemoryLimit {
   bool made_ = false;
 };
 
-TEST_F(Harm, FaultW11_AnOomKillIsCalledOneAndTheCallerLives) {
+TEST_P(HarmBy, FaultW11_AnOomKillIsCalledOneAndTheCallerLives) {
   const MemoryLimit limit(512u << 20);
   if (!limit.made()) GTEST_SKIP() << "no control group can be made here";
   std::vector<double> values(100, 1.0);
@@ -270,12 +284,12 @@ TEST_F(Harm, FaultW11_AnOomKillIsCalledOneAndTheCallerLives) {
   EXPECT_GT(p.at("peak_rss"), 100u << 20);
 }
 
-TEST_F(Harm, FaultR6_ManyMoreWorkersThanCoresGiveTheSameBits) {
+TEST_P(HarmBy, FaultR6_ManyMoreWorkersThanCoresGiveTheSameBits) {
   write({});
   EXPECT_EQ(json("harm_sum", kSegv, 0, {"--workers", "64"}).at("digest"), json("harm_sum", kSegv, 0, {"--backend", "serial"}).at("digest"));
 }
 
-TEST_F(Harm, FlagsOfProcessesAreRefusedElsewhere) {
+TEST_P(HarmBy, FlagsOfProcessesAreRefusedElsewhere) {
   write({});
   for (const Arguments& flag : {Arguments{"--timeout", "1"}, {"--max-chunks-per-worker", "5"}, {"--max-memory-per-worker", "1G"}}) {
     Arguments more = flag;

@@ -1,7 +1,7 @@
 /* chaos: jobs under fire. Workers, supervisors and the caller are killed and stopped at random moments; every result must have the digest of the undisturbed run,
    and nothing may be left of a caller that was killed.
 
-     chaos [--seconds N | --kills N --caller-kills N] [--recoveries N] [--seed N]
+     chaos [--seconds N | --kills N --caller-kills N] [--recoveries N] [--seed N] [--start fork|forkserver|spawn]
 
    Prints what the kills hit and how long things took. Exit 0 when all was well. */
 #include <sched.h>
@@ -26,6 +26,7 @@
 
 #include <cadre/engine/engine.hpp>
 #include <cadre/engine/job_run.hpp>
+#include <cadre/pool/program.hpp>
 #include <cadre/shm/arena.hpp>
 #include <cadre/shm/futex.hpp>
 
@@ -43,6 +44,7 @@ struct Arguments {
   std::uint64_t seconds = 30;
   std::uint64_t kills = 0, caller_kills = 0, recoveries = 0;   // 0: as many as the seconds allow (recoveries: none)
   std::uint64_t seed = 0;
+  StartMethod start = StartMethod::fork;
 };
 
 void note_wrong(Tally& tally, const std::string& text) {
@@ -50,7 +52,7 @@ void note_wrong(Tally& tally, const std::string& text) {
 }
 
 /** The caller of the worker kills: one engine after the other, random jobs on each, the killer at work. */
-int run_under_fire(Tally& tally, std::uint64_t kills, std::uint64_t until, std::uint64_t seed) {
+int run_under_fire(Tally& tally, StartMethod start, std::uint64_t kills, std::uint64_t until, std::uint64_t seed) {
   const Options options{.isa = resolve_isa(Isa::automatic)};
   const KernelTable table(options);
   const std::vector<ChaosJob> jobs = make_jobs(table);
@@ -64,7 +66,7 @@ int run_under_fire(Tally& tally, std::uint64_t kills, std::uint64_t until, std::
   std::mt19937_64 random(seed);
   while (tally.kills.load() < kills && monotonic_ns() < until) {
     const int workers = 1 + static_cast<int>(random() % 4);
-    Executor executor(Backend::processes, {.workers = workers}, {});
+    Executor executor(Backend::processes, {.workers = workers, .start = start}, {});
     tally.engines.fetch_add(1);
     {
       const Killer killer(*executor.pool(), tally, kills, random());
@@ -91,11 +93,11 @@ int run_under_fire(Tally& tally, std::uint64_t kills, std::uint64_t until, std::
 }
 
 /** The caller that is killed: starts an engine and runs jobs until then. */
-int run_until_killed(std::uint64_t seed) {
+int run_until_killed(StartMethod start, std::uint64_t seed) {
   const Options options{.isa = resolve_isa(Isa::automatic)};
   const KernelTable table(options);
   std::mt19937_64 random(seed);
-  Executor executor(Backend::processes, {.workers = 2}, {});
+  Executor executor(Backend::processes, {.workers = 2, .start = start}, {});
   const std::vector<ChaosJob> jobs = make_jobs(table);
   for (;;) jobs[random() % jobs.size()].run(executor);
 }
@@ -159,7 +161,7 @@ pid_t fork_caller(const Body& body) {
 
 bool kill_workers(Tally& tally, const Arguments& a, std::uint64_t until, std::mt19937_64& random) {
   const std::uint64_t seed = random(), kills = a.kills ? a.kills : ~std::uint64_t{0};
-  const pid_t caller = fork_caller([&] { return run_under_fire(tally, kills, until, seed); });
+  const pid_t caller = fork_caller([&] { return run_under_fire(tally, a.start, kills, until, seed); });
   int status = 0;
   while (waitpid(caller, &status, 0) < 0 && errno == EINTR) continue;
   const bool clean = all_gone(10'000);
@@ -193,7 +195,7 @@ bool kill_callers(const Arguments& a, std::uint64_t until, std::mt19937_64& rand
   bool clean = true;
   while (clean && (a.caller_kills ? gone.size() < a.caller_kills : monotonic_ns() < until)) {
     const std::uint64_t seed = random();
-    const pid_t caller = fork_caller([&] { return run_until_killed(seed); });
+    const pid_t caller = fork_caller([&] { return run_until_killed(a.start, seed); });
     usleep(static_cast<useconds_t>(random() % 150'000));
     const std::uint64_t at = monotonic_ns();
     kill(caller, SIGKILL);
@@ -208,11 +210,11 @@ bool kill_callers(const Arguments& a, std::uint64_t until, std::mt19937_64& rand
 }
 
 /** From the kill of a worker that has touched 64 MiB to its successor at work in the kernel, on a machine that does nothing else. */
-bool time_recoveries(std::uint64_t count) {
+bool time_recoveries(StartMethod start, std::uint64_t count) {
   const pid_t caller = fork_caller([&] {
     const Options options{.isa = resolve_isa(Isa::automatic)};
     const KernelTable table(options);
-    Executor executor(Backend::processes, {.workers = 1}, {});
+    Executor executor(Backend::processes, {.workers = 1, .start = start}, {});
     const AnyArray x = testing::filled(DType::f64, {4'194'304}, 0, 1, 0);  // 32 MiB in, 32 MiB out
     const Job job{.arrays = {{"x", x}}, .steps = {testing::step("exp", {"x"}, {"y"})}, .chunk = 65'536, .digest = false};
     Board& board = executor.pool()->board();
@@ -250,7 +252,7 @@ bool time_recoveries(std::uint64_t count) {
 }
 
 int usage() {
-  std::fprintf(stderr, "usage: chaos [--seconds N] [--kills N] [--caller-kills N] [--recoveries N] [--seed N]\n");
+  std::fprintf(stderr, "usage: chaos [--seconds N] [--kills N] [--caller-kills N] [--recoveries N] [--seed N] [--start fork|forkserver|spawn]\n");
   return 2;
 }
 
@@ -258,6 +260,10 @@ int main(int argc, char** argv) {
   Arguments a;
   const std::map<std::string, std::uint64_t*> options{{"--seconds", &a.seconds}, {"--kills", &a.kills}, {"--caller-kills", &a.caller_kills}, {"--recoveries", &a.recoveries}, {"--seed", &a.seed}};
   for (int i = 1; i < argc; i += 2) {
+    if (std::strcmp(argv[i], "--start") == 0 && i + 1 < argc) {
+      a.start = start_method_named(argv[i + 1]);
+      continue;
+    }
     const auto at = options.find(argv[i]);
     char* end = nullptr;
     if (at == options.end() || i + 1 == argc || !*argv[i + 1]) return usage();
@@ -276,7 +282,7 @@ int main(int argc, char** argv) {
   const std::uint64_t begin = monotonic_ns(), budget = a.seconds * 1000 * kMs, for_ever = ~std::uint64_t{0};
   if (!counted || a.kills) well = kill_workers(tally, a, a.kills ? for_ever : begin + budget * 2 / 3, random) && well;
   if (!counted || a.caller_kills) well = kill_callers(a, a.caller_kills ? for_ever : begin + budget, random) && well;
-  if (a.recoveries) well = time_recoveries(a.recoveries) && well;
+  if (a.recoveries) well = time_recoveries(a.start, a.recoveries) && well;
   std::printf("%s\n", well ? "all was well" : "NOT ALL WAS WELL");
   return well ? 0 : 1;
 }
@@ -284,4 +290,7 @@ int main(int argc, char** argv) {
 }  // namespace
 }  // namespace cadre::chaos
 
-int main(int argc, char** argv) { return cadre::chaos::main(argc, argv); }
+int main(int argc, char** argv) {
+  cadre::init(argc, argv);
+  return cadre::chaos::main(argc, argv);
+}

@@ -3,7 +3,7 @@
      doze        y[i] = 2 x[i], and sleeps x[i] seconds
      doze_sum    sums of x by i modulo 1000, in order; sleeps as well
 
-   DOZE_LOG names a file that gets a line for each call; DOZE_FAIL the element at which the process aborts. */
+   DOZE_LOG names a file that gets a line for each call; DOZE_FAIL the element at which the process aborts, as it does at every x[i] < 0. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +23,7 @@ static void tell(const cadre_chunk* chunk) {
 
 static void doze(const cadre_chunk* chunk, uint64_t i, double seconds) {
   const char* fail = getenv("DOZE_FAIL");
-  if (fail && chunk->first + i == strtoull(fail, NULL, 10)) abort();
+  if (seconds < 0 || (fail && chunk->first + i == strtoull(fail, NULL, 10))) abort();
   const struct timespec pause = {(time_t)seconds, (long)((seconds - (double)(time_t)seconds) * 1e9)};
   nanosleep(&pause, NULL);
 }

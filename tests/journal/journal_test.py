@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """--journal and --resume of the real program: everything is killed at random moments and carried on with, and what must be refused is.
 
-    journal_test.py PROGRAM CASE PLUGIN      CASE: a function of the class Cases
+    journal_test.py PROGRAM CASE PLUGIN [START]      CASE: a function of the class Cases; START: how workers come to be
 """
 import json
 import os
@@ -19,6 +19,7 @@ import numpy as np
 
 PROGRAM, CASE = os.path.abspath(sys.argv[1]), sys.argv[2]
 PLUGIN = os.path.abspath(sys.argv[3]) if len(sys.argv) > 3 else ""  # doze.c
+START = ["--start", sys.argv[4]] if len(sys.argv) > 4 else []
 ROUNDS = int(os.environ.get("CADRE_JOURNAL_ROUNDS", "3"))
 
 
@@ -26,7 +27,7 @@ class Run:
     """One run of the program to its end."""
 
     def __init__(self, *arguments, folder, environment=None, limit=None):
-        command = [PROGRAM, "run", *map(str, arguments)]
+        command = [PROGRAM, "run", *map(str, arguments), *([] if "--backend" in arguments else START)]
         if "--json" not in command:
             command.append("--json")
         if limit:
@@ -45,7 +46,7 @@ class Run:
 
 def run_and_kill(folder, arguments, after):
     """Starts the program and kills all its processes after that many seconds. Whether it was still running then."""
-    child = subprocess.Popen([PROGRAM, "run", *map(str, arguments), "--json"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    child = subprocess.Popen([PROGRAM, "run", *map(str, arguments), *START, "--json"], cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
     try:
         child.wait(timeout=after)
         return False
@@ -89,10 +90,10 @@ class Cases:
         expect_equal(left, [], "temporaries are left")
         expect(not (self.folder / "j" / "journal.arena").exists(), "the arena of a finished journal is left")
 
-    def same_after_kills(self, arguments, outputs=(), rounds=ROUNDS):
+    def same_after_kills(self, arguments, outputs=(), rounds=ROUNDS, exit=0):
         """Undisturbed, then killed some times at random moments and carried on with by as many workers as chance has it."""
         undisturbed = self.run(*arguments)
-        expect_equal(undisturbed.exit, 0, undisturbed.err)
+        expect_equal(undisturbed.exit, exit, undisturbed.err)
         files = self.read(outputs)
         begin = time.monotonic()
         expect_equal(self.run(*arguments, *self.journal()).digest, undisturbed.digest)
@@ -108,7 +109,8 @@ class Cases:
                 when = self.random.uniform(0, length * 1.1)
                 killed += run_and_kill(self.folder, [*arguments, *journal, "--resume", "--workers", workers], when)
             last = self.run(*arguments, *journal, "--resume", "--workers", self.random.choice([1, 2, 3, 4]))
-            expect_equal(last.exit, 0, "round", number, last.err)
+            expect_equal(last.exit, exit, "round", number, last.err)
+            expect_equal([p["index"] for p in last.faults["poison"]], [p["index"] for p in undisturbed.faults["poison"]], "round", number)
             expect_equal(last.digest, undisturbed.digest, "round", number)
             expect_equal(last.result, undisturbed.result, "round", number)
             if len(arguments) == 1:
@@ -183,6 +185,14 @@ out = ["histogram.npy"]
 """
         )
         self.same_after_kills(["job.toml"], ["root.npy", "histogram.npy"], rounds=ROUNDS + 2)
+
+    def skipped_elements(self):
+        """What was left out stays left out, is listed once, and is not tried again where its chunk was done."""
+        naps = self.numbers.random(400) * 1e-3
+        naps[[0, 41, 42, 200, 399]] = -1
+        self.save("t.npy", naps)
+        for kernel in ("doze", "doze_sum"):
+            self.same_after_kills([kernel, "--in", "t.npy", "--out", "n.npy", "--plugin", PLUGIN, "--chunk", 8, "--retries", 0, "--on-poison", "skip"], ["n.npy"], exit=3)
 
     # ---- a journal left in the middle, for what comes then ----
 

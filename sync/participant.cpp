@@ -19,7 +19,7 @@ namespace cadre {
 
 namespace detail {
 std::atomic<Participant> this_participant{kNobody};
-thread_local std::uint32_t this_thread = 0;
+constinit thread_local std::uint32_t this_thread = 0;
 }  // namespace detail
 
 namespace {

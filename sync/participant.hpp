@@ -19,7 +19,7 @@ constexpr Participant kNobody = 0, kParticipantMask = 0x7fffffff;
 
 namespace detail {
 extern std::atomic<Participant> this_participant;  // kNobody until first asked for, and again in a forked child
-extern thread_local std::uint32_t this_thread;
+extern constinit thread_local std::uint32_t this_thread;  // constinit: read without asking whether it is made
 Participant enrol();
 std::uint32_t ask_thread_id() noexcept;
 }  // namespace detail

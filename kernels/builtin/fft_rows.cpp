@@ -1,9 +1,11 @@
 /* fft_rows: the discrete Fourier transform of every row, by FFTW. Its planner is not thread-safe and dear; executing a plan is both: one plan for each length
    and process, made under a lock, from its estimate alone, so that a length has one plan. */
-#include <bit>
 #include <fftw3.h>
 
+#include <bit>
+#include <memory>
 #include <mutex>
+#include <utility>
 
 #include <cadre/kernels/builtin/columns.hpp>
 #include <cadre/kernels/builtin/kernel_list.hpp>
@@ -29,15 +31,23 @@ int plan(cadre_plan* p) {
   return CADRE_OK;
 }
 
-fftw_plan plan_for(uint64_t d, double* in, double* out) {
-  static std::mutex planner;
+using Transform = std::shared_ptr<fftw_plan_s>;
+std::mutex planner;
+
+Transform plan_for(uint64_t d, double* in, double* out) {
   static uint64_t length = 0;
-  static fftw_plan kept = nullptr;
+  static Transform kept;
+  Transform before;  // may still be at work in another thread; ends when nobody has it and the planner is free
   const std::lock_guard lock(planner);
   if (length != d) {
-    // The plan before may be running in another thread: it is left.
-    kept = fftw_plan_dft_r2c_1d(static_cast<int>(d), in, reinterpret_cast<fftw_complex*>(out), FFTW_ESTIMATE | FFTW_UNALIGNED | FFTW_PRESERVE_INPUT);
-    length = kept ? d : 0;
+    before = std::move(kept);
+    const fftw_plan made = fftw_plan_dft_r2c_1d(static_cast<int>(d), in, reinterpret_cast<fftw_complex*>(out), FFTW_ESTIMATE | FFTW_UNALIGNED | FFTW_PRESERVE_INPUT);
+    if (made)
+      kept.reset(made, [](fftw_plan ended) {
+        const std::lock_guard alone(planner);
+        fftw_destroy_plan(ended);
+      });
+    length = made ? d : 0;
   }
   return kept;
 }
@@ -47,12 +57,12 @@ int run(cadre_chunk* c) {
   auto* room = static_cast<double*>(c->scratch);
   auto* out = static_cast<double*>(c->outputs[0].data);
   if (c->count == 0) return CADRE_OK;
-  const fftw_plan transform = plan_for(d, room, out);
+  const Transform transform = plan_for(d, room, out);
   if (!transform) return refuse(c, "FFTW makes no plan for rows of %llu numbers", static_cast<unsigned long long>(d));
   const Column<double> x(c->inputs[0]);
   for (uint64_t row = 0; row < c->count; ++row) {
     auto* v = const_cast<double*>(x.load(row * d, d, room));  // preserved
-    fftw_execute_dft_r2c(transform, v, reinterpret_cast<fftw_complex*>(out + row * width));
+    fftw_execute_dft_r2c(transform.get(), v, reinterpret_cast<fftw_complex*>(out + row * width));
   }
   return CADRE_OK;
 }

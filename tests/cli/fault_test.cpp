@@ -41,8 +41,7 @@ class Harm : public ::testing::Test {
     Arguments all{"run", kernel, "--plugin", HARM_PATH, "--in", x_, "--param", "how=" + std::to_string(how), "--json"};
     all.insert(all.end(), more.begin(), more.end());
     if (std::find(more.begin(), more.end(), "--backend") == more.end()) all.insert(all.end(), {"--start", start()});
-    // A sanitizer leaves signals to us.
-    return run_cadre(all, {.environment = {{"ASAN_OPTIONS", "handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigill=0:handle_sigfpe=0:use_sigaltstack=0:detect_leaks=0"}}});
+    return run_cadre(all, {.environment = {{"ASAN_OPTIONS", std::string(kSignalsAreOurs) + ":detect_leaks=0"}}});
   }
   Json json(const std::string& kernel, How how, int exit, const Arguments& more = {}) {
     const Outcome o = run(kernel, how, more);

@@ -20,7 +20,7 @@ struct Workshop {
   TemporaryFolder folder;
 
   Outcome cadre(const std::vector<std::string>& arguments, const std::string& where = "") const {
-    return run_cadre(arguments, {.environment = {{"CADRE_CACHE_DIR", folder / "cache"}, {"LC_ALL", "C"}}, .folder = where.empty() ? folder.path() : where});
+    return run_cadre(arguments, {.environment = {{"CADRE_CACHE_DIR", folder / "cache"}, {"LC_ALL", "C"}, {"ASAN_OPTIONS", kSignalsAreOurs}}, .folder = where.empty() ? folder.path() : where});
   }
   void save(const std::string& name, const std::vector<double>& values) const {
     write_npy(folder / name, DType::f64, {static_cast<std::int64_t>(values.size())}, values.data());

@@ -7,6 +7,9 @@
 
 namespace cadre::test {
 
+/** ASAN_OPTIONS of programs whose kernels come to grief: their signals are ours. */
+constexpr const char* kSignalsAreOurs = "handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigill=0:handle_sigfpe=0:use_sigaltstack=0";
+
 struct Outcome {
   int exit = -1;    // exit code, -1 if ended by a signal
   int signal = 0;   // the signal that ended it

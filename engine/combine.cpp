@@ -10,8 +10,7 @@
 namespace cadre {
 
 std::uint64_t image_bytes(const Work& work) {
-  // Sparse: the old value of each entry of a block, for every column. Dense: one block of one column.
-  return sizeof(PartHeader) + std::max<std::uint64_t>(kBlockBytes, kBlockEntries * 8 * work.n_columns);
+  return sizeof(PartHeader) + (work.scatter == ScatterMode::dense ? kBlockBytes : sizeof(SparseImage));
 }
 
 void store_record(SlotLine& line, const Record& record) noexcept {
@@ -155,33 +154,54 @@ class Application {
     }
   }
 
-  void apply_block(const std::uint16_t* low, const std::byte* value, std::uint64_t count) {
-    const bool torn = r_.saved;  // by a predecessor: an index may occur twice, so all are put back before any is applied
-    if (planted(Mistake::save_torn) && !torn) store(true);
-    const std::uint32_t mask = (1u << work_.segment_shift) - 1;
-    for (std::uint32_t c = 0; c < work_.n_columns; ++c) {
-      const WorkColumn& column = work_.columns[c];
-      with_operation(column.op, column.dtype, [&]<cadre_op, class T>() {
-        T* out = reinterpret_cast<T*>(result(c));
-        T* old = reinterpret_cast<T*>(place_.image + c * kBlockEntries * 8);
-        if (torn && planted(Mistake::no_image)) return;
-        if (torn)
-          for (std::uint64_t i = 0; i < count; ++i) out[low[i] & mask] = old[i];
-        else
-          for (std::uint64_t i = 0; i < count; ++i) old[i] = out[low[i] & mask];
-      });
+  // A block of entries for one column.
+  template <class T>
+  struct Entries {
+    T* out;
+    const std::uint16_t* low;
+    std::uint32_t mask;
+    std::uint64_t count, before;  // entries of it; of the columns before
+    SparseImage* image;
+
+    volatile T& old(std::uint64_t entry) const { return *reinterpret_cast<volatile T*>(image->old[entry % 2]); }
+    /** The last entry that a predecessor had begun with, which it may have applied. */
+    void put_back(std::uint64_t i) const { out[low[i] & mask] = old(before + i); }
+
+    template <cadre_op op, class Added>
+    void apply(std::uint64_t i, Added added) const {
+      for (; i < count; ++i) {
+        T* const at = out + (low[i] & mask);
+        const T was = *at;
+        if (planted(Mistake::mark_early)) image->mark = before + i + 1;
+        old(before + i) = was;
+        image->mark = before + i + 1;
+        std::atomic_signal_fence(std::memory_order_seq_cst);  // of the processor nothing is asked: it retires stores in order
+        *at = combined<op, T>(was, added(i));
+        std::atomic_signal_fence(std::memory_order_seq_cst);
+      }
     }
-    if (!torn && !planted(Mistake::save_torn)) store(true);
-    for (std::uint32_t c = 0; c < work_.n_columns; ++c) {
+  };
+
+  // Entry by entry, through the block once for each column. An index may occur twice: what an entry found is its own old value.
+  void apply_block(const std::uint16_t* low, const std::byte* value, std::uint64_t count) {
+    auto& image = *reinterpret_cast<SparseImage*>(place_.image);
+    if (!r_.saved) {
+      if (planted(Mistake::save_torn)) store(true);
+      image.mark = 0;
+      if (!planted(Mistake::save_torn)) store(true);
+    }
+    const std::uint64_t mark = image.mark, begun = std::min(mark, work_.n_columns * count), first = begun > 0 ? begun - 1 : 0;
+    for (auto c = static_cast<std::uint32_t>(first / count); c < work_.n_columns; ++c) {
       const WorkColumn& column = work_.columns[c];
       with_operation(column.op, column.dtype, [&]<cadre_op op, class T>() {
-        T* out = reinterpret_cast<T*>(result(c));
-        if (column.counts) {
-          for (std::uint64_t i = 0; i < count; ++i) out[low[i] & mask] = combined<op, T>(out[low[i] & mask], T{1});
-        } else {
-          const T* v = reinterpret_cast<const T*>(value);
-          for (std::uint64_t i = 0; i < count; ++i) out[low[i] & mask] = combined<op, T>(out[low[i] & mask], v[i]);
-        }
+        const Entries<T> entries{reinterpret_cast<T*>(result(c)), low, (1u << work_.segment_shift) - 1, count, c * count, &image};
+        const std::uint64_t from = c == first / count ? first % count : 0;
+        if (begun > entries.before + from && !planted(Mistake::no_image)) entries.put_back(from);
+        const T* const v = reinterpret_cast<const T*>(value);
+        if (column.counts)
+          entries.template apply<op>(from, [](std::uint64_t) { return T{1}; });
+        else
+          entries.template apply<op>(from, [v](std::uint64_t i) { return v[i]; });
       });
     }
   }

@@ -16,12 +16,19 @@ constexpr std::uint64_t kPageEntries = 1u << 16;
 constexpr std::uint64_t kDenseListEntries = 1u << 13;  // dense: a list is added to the columns while it is in the first cache
 constexpr std::uint32_t kMaxSegmentShift = 16;
 constexpr std::uint64_t kBlockBytes = 4096;      // dense: what one image saves
-constexpr std::uint64_t kBlockEntries = 512;     // sparse: entries that one image saves
+constexpr std::uint64_t kBlockEntries = 512;     // sparse: entries from one store of the record to the next
 
 /** Lies before the image of a slot, in protocol memory. */
 struct alignas(64) PartHeader {
   std::uint64_t to;      // the part is elements [from, to) of the chunk
   std::uint64_t pages;   // sparse: pages in use
+};
+
+/** The image of a sparse block: how far the block has got while the record says `saved`. Entries before the last that was begun have been combined; that one
+    may have been, and what it found is here. Two places take turns: no entry overwrites what the one before it may still need. */
+struct alignas(64) SparseImage {
+  volatile std::uint64_t mark;     // entries begun, column by column
+  alignas(8) std::byte old[2][8];  // of entry e in old[e % 2]
 };
 
 inline std::uint64_t rows_padded(const Work& w) { return std::uint64_t{w.n_segments} << w.segment_shift; }

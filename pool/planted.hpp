@@ -16,7 +16,8 @@ enum class Mistake {
   split_word,
   keep_turn,
   leading_hint,
-  late_hint
+  late_hint,
+  mark_early
 };
 
 #ifdef CADRE_PLANTED

@@ -24,10 +24,16 @@ inline std::string name_of_hands(const ::testing::TestParamInfo<Hands>& info) {
   return name_of(info.param.backend) + std::string("_") + std::to_string(info.param.workers) + (info.param.start == StartMethod::fork ? "" : std::string("_") + name_of(info.param.start));
 }
 
+#ifdef __SANITIZE_ADDRESS__
+// Addresses do not depend on how many workers there are; each run costs many times as much.
+inline const auto kAllHands = ::testing::Values(Hands{Backend::serial, 1}, Hands{Backend::threads, 3}, Hands{Backend::processes, 1}, Hands{Backend::processes, 3},
+                                                Hands{Backend::processes, 3, StartMethod::forkserver}, Hands{Backend::processes, 3, StartMethod::spawn});
+#else
 inline const auto kAllHands =
     ::testing::Values(Hands{Backend::serial, 1}, Hands{Backend::threads, 1}, Hands{Backend::threads, 2}, Hands{Backend::threads, 3}, Hands{Backend::threads, 8},
                       Hands{Backend::threads, 33}, Hands{Backend::processes, 1}, Hands{Backend::processes, 2}, Hands{Backend::processes, 3}, Hands{Backend::processes, 8},
                       Hands{Backend::processes, 33}, Hands{Backend::processes, 3, StartMethod::forkserver}, Hands{Backend::processes, 3, StartMethod::spawn});
+#endif
 
 /** One of each: for what does not depend on how many there are. */
 inline const auto kEachBackend = ::testing::Values(Hands{Backend::serial, 1}, Hands{Backend::threads, 2}, Hands{Backend::processes, 2},

@@ -9,9 +9,12 @@
 #include <cadre/shm/array.hpp>
 #include <cadre/shm/error.hpp>
 #include <cadre/shm/npy_file.hpp>
+#include <cadre/sockets/listener.hpp>
 #include <cadre/sync/barrier.hpp>
 #include <cadre/sync/condition.hpp>
 #include <cadre/sync/event.hpp>
 #include <cadre/sync/lock.hpp>
 #include <cadre/sync/semaphore.hpp>
 #include <cadre/sync/value.hpp>
+#include <cadre/talk/connection.hpp>
+#include <cadre/talk/queue.hpp>

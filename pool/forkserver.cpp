@@ -10,13 +10,15 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <map>
 #include <mutex>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include <cadre/pool/fork.hpp>
 #include <cadre/pool/lifeline.hpp>
@@ -31,11 +33,13 @@ struct Reply {
   pid_t pid;
   int error;
 };
+constexpr std::size_t kMostPassed = 2 + kMostDescriptors;  // the parcel's file, where to report, the parcel's descriptors
+static_assert(kMostPassed < 253, "the kernel passes no more with one message");
 
 /* One message with descriptors; false with errno set (0: the other side is gone). */
 bool send_message(int socket, const void* bytes, std::size_t size, std::span<const int> fds) {
   iovec part{const_cast<void*>(bytes), size};
-  alignas(cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMostPassed * sizeof(int))] = {};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -53,10 +57,10 @@ bool send_message(int socket, const void* bytes, std::size_t size, std::span<con
   return sent == static_cast<ssize_t>(size);
 }
 
-bool receive_message(int socket, void* bytes, std::size_t size, std::array<int, 4>& fds) {
-  fds.fill(-1);
+bool receive_message(int socket, void* bytes, std::size_t size, std::vector<int>& fds) {
+  fds.clear();
   iovec part{bytes, size};
-  alignas(cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))] = {};
+  alignas(cmsghdr) char control[CMSG_SPACE(kMostPassed * sizeof(int))] = {};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
@@ -66,7 +70,10 @@ bool receive_message(int socket, void* bytes, std::size_t size, std::array<int, 
   while ((got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) continue;
   const int error = got == 0 ? 0 : errno;
   for (cmsghdr* head = CMSG_FIRSTHDR(&message); got >= 0 && head; head = CMSG_NXTHDR(&message, head))
-    if (head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS) std::memcpy(fds.data(), CMSG_DATA(head), std::min(head->cmsg_len - CMSG_LEN(0), sizeof fds));
+    if (head->cmsg_level == SOL_SOCKET && head->cmsg_type == SCM_RIGHTS) {
+      fds.resize((head->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+      std::memcpy(fds.data(), CMSG_DATA(head), fds.size() * sizeof(int));
+    }
   errno = error;
   return got == static_cast<ssize_t>(size);
 }
@@ -78,6 +85,7 @@ constexpr int kSocket = kFirstPassed, kLifeline = kFirstPassed + 1;
 struct Birth {
   Entry entry;
   const std::vector<std::byte>* parcel;
+  std::vector<int>* descriptors;  // of the parcel
   const sigset_t* mask;
   const struct sigaction* on_interrupt;
   const struct sigaction* on_pipe;
@@ -90,11 +98,18 @@ void born(void* context) {
   sigprocmask(SIG_SETMASK, birth.mask, nullptr);
   // The server's own descriptors; what it has from its start (the arena, the lifeline) stays.
   close_range(static_cast<unsigned>(Arena::instance().fd()) + 1, kLifeline - 1, 0);
-  close_range(kLifeline + 1, ~0u, 0);
+  std::vector<int> kept = *birth.descriptors;
+  std::sort(kept.begin(), kept.end());
+  unsigned next = kLifeline + 1;
+  for (const int fd : kept) {
+    if (static_cast<unsigned>(fd) > next) close_range(next, static_cast<unsigned>(fd) - 1, 0);
+    next = static_cast<unsigned>(fd) + 1;
+  }
+  close_range(next, ~0u, 0);
   hold_on_to(kLifeline);
   prctl(PR_SET_NAME, "cadre-process");
   try {
-    ParcelReader reader(*birth.parcel);
+    ParcelReader reader(*birth.parcel, *birth.descriptors);
     birth.entry(reader);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "cadre: process %d can not begin: %s\n", static_cast<int>(getpid()), e.what());
@@ -131,13 +146,15 @@ class Server {
  private:
   void serve() {
     CodeAddress entry;
-    std::array<int, 4> fds;
-    if (!receive_message(kSocket, &entry, sizeof entry, fds)) _exit(0);
+    std::vector<int> fds;
+    if (!receive_message(kSocket, &entry, sizeof entry, fds) || fds.size() < 2) _exit(0);
+    const int report = fds[1];
+    std::vector<int> descriptors(fds.begin() + 2, fds.end());
     Reply reply{-1, 0};
     int pidfd = -1;
     try {
       const std::vector<std::byte> parcel = read_parcel(fds[0]);
-      Birth birth{reinterpret_cast<Entry>(resolve_code(entry)), &parcel, &mask_, &on_interrupt_, &on_pipe_};
+      Birth birth{reinterpret_cast<Entry>(resolve_code(entry)), &parcel, &descriptors, &mask_, &on_interrupt_, &on_pipe_};
       reply.pid = fork_process(born, &birth);
       if (reply.pid < 0) reply.error = errno;
     } catch (const std::exception&) {
@@ -153,9 +170,10 @@ class Server {
       }
     }
     if (reply.pid > 0)
-      reports_[reply.pid] = fds[1];
+      reports_[reply.pid] = report;
     else
-      close(fds[1]);
+      close(report);
+    for (const int fd : descriptors) close(fd);
     const bool told = send_message(kSocket, &reply, sizeof reply, std::span(&pidfd, pidfd >= 0 ? 1 : 0));
     if (pidfd >= 0) close(pidfd);
     if (!told) _exit(0);
@@ -234,14 +252,14 @@ std::optional<ServedProcess> ask(Link& link, const CodeAddress& entry, const Par
     close(status[1]);
     throw;
   }
-  const int passed[] = {file, status[1]};
+  std::vector<int> passed{file, status[1]};
+  passed.insert(passed.end(), parcel.descriptors().begin(), parcel.descriptors().end());
   Reply reply{-1, 0};
-  std::array<int, 4> fds;
-  fds.fill(-1);
+  std::vector<int> fds;
   const bool answered = send_message(link.socket, &entry, sizeof entry, passed) && receive_message(link.socket, &reply, sizeof reply, fds);
   close(file);
   close(status[1]);
-  if (answered && reply.pid > 0 && fds[0] >= 0) return ServedProcess{reply.pid, fds[0], status[0]};
+  if (answered && reply.pid > 0 && !fds.empty()) return ServedProcess{reply.pid, fds[0], status[0]};
   close(status[0]);
   if (answered) throw_errno("fork a process in the fork server", reply.error ? reply.error : EMFILE, Error::Kind::failed);
   return std::nullopt;
@@ -251,6 +269,8 @@ std::optional<ServedProcess> ask(Link& link, const CodeAddress& entry, const Par
 
 ServedProcess ask_forkserver(Entry entry, const Parcel& parcel) {
   require_init("the start method forkserver");
+  if (parcel.descriptors().size() > kMostDescriptors)
+    throw Error("a process is to have " + std::to_string(parcel.descriptors().size()) + " connections: " + std::to_string(kMostDescriptors) + " can be passed");
   const CodeAddress address = locate_code(entry);
   Link& link = *link_to_server;
   const std::lock_guard lock(link.mutex);

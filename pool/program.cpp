@@ -24,7 +24,7 @@ namespace {
 
 constexpr char kMark[] = "CADRE_STARTED_BY";  // environment of a copy: the pid of who started it
 constexpr std::uint64_t kMagic = 0x3170637261646163;
-constexpr int kArenaFd = 3, kParcelFd = 4, kAbove = 64;
+constexpr int kArenaFd = 3, kParcelFd = 4;
 
 bool initialised = false;
 std::vector<char*> arguments;
@@ -33,23 +33,26 @@ struct Head {
   std::uint64_t magic = kMagic;
   ArenaSeat seat;
   CodeAddress entry;
+  std::int32_t first_descriptor = 0, descriptors = 0;  // of the parcel
 };
 
 /* Descriptors of this scope, moved out of the way of those that a copy has fixed places for. */
 class Moved {
  public:
+  /** `places`: from there on nothing is fixed. */
+  explicit Moved(int places) : places_(places) {}
   ~Moved() {
     for (const int fd : fds_) close(fd);
   }
   void add(int fd) {
-    int at = fcntl(fd, F_DUPFD_CLOEXEC, kAbove);
-    if (at < 0 && errno == EINVAL) at = fcntl(fd, F_DUPFD_CLOEXEC, kFirstPassed + 8);  // a low RLIMIT_NOFILE
+    const int at = fcntl(fd, F_DUPFD_CLOEXEC, places_);
     if (at < 0) throw_errno("duplicate a descriptor for a new process", errno, Error::Kind::failed);
     fds_.push_back(at);
   }
   const std::vector<int>& fds() const { return fds_; }
 
  private:
+  int places_;
   std::vector<int> fds_;
 };
 
@@ -62,6 +65,9 @@ class Moved {
     const Head head = reader.take<Head>();
     if (head.magic != kMagic) throw Error("the program was started with the environment variable " + std::string(kMark) + ", which Cadre sets for copies that it starts itself: unset it");
     Arena::attach(head.seat, kArenaFd);
+    std::vector<int> descriptors;
+    for (int i = 0; i < head.descriptors; ++i) descriptors.push_back(head.first_descriptor + i);
+    reader.set_descriptors(descriptors);
     reinterpret_cast<Entry>(resolve_code(head.entry))(reader);
   } catch (const std::exception& e) {
     std::fprintf(stderr, "cadre: process %d, started as a copy of this program, can not begin: %s\n", static_cast<int>(getpid()), e.what());
@@ -122,9 +128,12 @@ std::vector<std::byte> read_parcel(int fd) {
 pid_t exec_program(Entry entry, const Parcel& parcel, std::initializer_list<int> fds) {
   Parcel all;
   Arena& arena = Arena::instance();
-  all.put(Head{.seat = arena.seat(), .entry = locate_code(entry)});
+  const auto own = static_cast<int>(fds.size()), more = static_cast<int>(parcel.descriptors().size());
+  if (parcel.descriptors().size() > kMostDescriptors)
+    throw Error("a process is to have " + std::to_string(more) + " connections: " + std::to_string(kMostDescriptors) + " can be passed");
+  all.put(Head{.seat = arena.seat(), .entry = locate_code(entry), .first_descriptor = kFirstPassed + own, .descriptors = more});
   all.put(parcel.bytes().data(), parcel.bytes().size());
-  Moved moved;
+  Moved moved(kFirstPassed + own + more);
   moved.add(arena.fd());
   const int file = parcel_file(all);
   try {
@@ -135,6 +144,7 @@ pid_t exec_program(Entry entry, const Parcel& parcel, std::initializer_list<int>
   }
   close(file);
   for (const int fd : fds) moved.add(fd);
+  for (const int fd : parcel.descriptors()) moved.add(fd);
 
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);

@@ -1,6 +1,7 @@
 #pragma once
 /* Fresh copies of this program, for processes that are not forked: exec of /proc/self/exe, with the arena's file and a parcel as inherited descriptors.
    cadre::init, in the copy, maps the arena where the others have it, finds the function that the parcel names, and runs it in the place of main. */
+#include <cstddef>
 #include <initializer_list>
 
 #include <sys/types.h>
@@ -23,7 +24,10 @@ using Entry = void (*)(ParcelReader&);
 /** The first of the descriptors that were passed, in the copy; the others follow. */
 constexpr int kFirstPassed = 5;
 
-/** Starts a copy of the program that runs `entry`, with copies of `fds`. Its pid; throws Error. It has the caller's signal mask and standard streams,
+/** Descriptors that may travel with one parcel. */
+constexpr std::size_t kMostDescriptors = 200;
+
+/** Starts a copy of the program that runs `entry`, with copies of `fds` and of the parcel's descriptors. Its pid; throws Error. It has the caller's signal mask and standard streams,
     and none of its other descriptors. Any thread. */
 pid_t exec_program(Entry entry, const Parcel& parcel, std::initializer_list<int> fds);
 

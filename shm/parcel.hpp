@@ -4,6 +4,7 @@
      anything trivially copyable     its bytes; pointers must point into shared memory, functions are found again by build id and offset
      handles of shared objects       arrays, values, locks ...: their address, which is the same in every process
      std::string, std::vector<T>, std::pair<A, B>, std::tuple<T...> of these
+     open descriptors                with the arguments of a process alone
 
    A handle says how by two members: void pack(Parcel&) const, and static T unpack(ParcelReader&). */
 #include <concepts>
@@ -35,16 +36,27 @@ class Parcel {
   }
   /** Bytes of a caller's object: throws Error when a word of them points into private memory. */
   void put_checked(const void* bytes, std::size_t count);
+  /** A descriptor of this process, open until the parcel has been sent: the other process gets a copy of its own. */
+  void put_descriptor(int fd) {
+    put(static_cast<std::uint32_t>(descriptors_.size()));
+    descriptors_.push_back(fd);
+  }
   std::span<const std::byte> bytes() const noexcept { return bytes_; }
+  std::span<const int> descriptors() const noexcept { return descriptors_; }
+  /** Throws Error when there are descriptors: `carrier` is memory or a stream, which can not have them. */
+  void require_bytes_alone(const char* carrier) const {
+    if (!descriptors_.empty()) throw Error(std::string(carrier) + " can not carry a connection: pass it to the process as an argument");
+  }
 
  private:
   std::vector<std::byte> bytes_;
+  std::vector<int> descriptors_;
 };
 
 /** Reads in the order of packing. Throws Error past the end. */
 class ParcelReader {
  public:
-  explicit ParcelReader(std::span<const std::byte> bytes) : left_(bytes) {}
+  explicit ParcelReader(std::span<const std::byte> bytes, std::span<const int> descriptors = {}) : left_(bytes), descriptors_(descriptors) {}
   void take(void* to, std::size_t count) {
     if (count > left_.size()) throw Error("what another process sent is shorter than it should be");
     if (count) std::memcpy(to, left_.data(), count);
@@ -60,9 +72,18 @@ class ParcelReader {
   /** A size that a sequence of `item`-byte elements can have in what is left. */
   std::size_t take_size(std::size_t item);
   std::span<const std::byte> left() const noexcept { return left_; }
+  /** A descriptor that came along, as it is here; the taker's to close. */
+  int take_descriptor() {
+    const auto index = take<std::uint32_t>();
+    if (index >= descriptors_.size()) throw Error("a descriptor that another process passed has not come along");
+    return descriptors_[index];
+  }
+  /** What came along, where that is known only once the beginning has been read. */
+  void set_descriptors(std::span<const int> descriptors) noexcept { descriptors_ = descriptors; }
 
  private:
   std::span<const std::byte> left_;
+  std::span<const int> descriptors_;
 };
 
 /** How a T travels; `possible` says whether it does. */
@@ -80,6 +101,9 @@ concept PacksItself = requires(const T& value, Parcel& parcel, ParcelReader& rea
 /** Trivially copyable. (GCC 12 denies it of a lambda with captures once its deleted assignment has been asked for, as std::tuple does.) */
 template <class T>
 concept IsBytes = std::is_trivially_copyable_v<T> || (std::is_trivially_copy_constructible_v<T> && std::is_trivially_destructible_v<T> && !std::is_copy_assignable_v<T> && !std::is_move_assignable_v<T>);
+/** What can not hold a pointer. */
+template <class T>
+concept IsNumber = std::is_arithmetic_v<T> || std::is_enum_v<T>;
 template <class T>
 concept IsFunctionPointer = std::is_pointer_v<T> && std::is_function_v<std::remove_pointer_t<T>>;
 }  // namespace detail
@@ -106,7 +130,10 @@ template <class T>
 struct Travel<T> {
   static constexpr bool possible = true;
   static void pack(Parcel& parcel, const T& value) {
-    if constexpr (!std::is_empty_v<T>) parcel.put_checked(&value, sizeof(T));
+    if constexpr (detail::IsNumber<T>)
+      parcel.put(value);
+    else if constexpr (!std::is_empty_v<T>)
+      parcel.put_checked(&value, sizeof(T));
   }
   static T unpack(ParcelReader& reader) {
     // Lambdas have no default constructor: the bytes are the object.
@@ -138,13 +165,24 @@ struct Travel<std::vector<T>> {
   static constexpr bool possible = Travel<T>::possible;
   static void pack(Parcel& parcel, const std::vector<T>& values) {
     parcel.put<std::uint64_t>(values.size());
-    for (const auto& value : values) Travel<T>::pack(parcel, value);
+    if constexpr (in_one_piece)
+      parcel.put(values.data(), values.size() * sizeof(T));
+    else
+      for (const auto& value : values) Travel<T>::pack(parcel, value);
   }
   static std::vector<T> unpack(ParcelReader& reader) {
+    if constexpr (in_one_piece) {
+      std::vector<T> values(reader.take_size(sizeof(T)));
+      reader.take(values.data(), values.size() * sizeof(T));
+      return values;
+    }
     std::vector<T> values;
     for (std::size_t n = reader.take_size(0); n > 0; --n) values.push_back(Travel<T>::unpack(reader));
     return values;
   }
+
+ private:
+  static constexpr bool in_one_piece = detail::IsNumber<T> && !std::is_same_v<T, bool>;
 };
 
 template <class A, class B>

@@ -18,9 +18,11 @@ ARROWS = {
     "sync": {"sync", "shm"},
     "pool": {"pool", "sync", "shm"},
     "logging": {"logging", "pool", "sync", "shm"},
+    "talk": {"talk", "pool", "sync", "shm"},
+    "sockets": {"sockets", "talk", "pool", "sync", "shm"},
     "engine": {"engine", "pool", "kernels", "sync", "shm"},
-    "cadre.hpp": {"engine", "logging", "pool", "kernels", "sync", "shm"},
-    "cli": {"cli", "cadre.hpp", "engine", "logging", "pool", "kernels", "sync", "shm"},
+    "cadre.hpp": {"engine", "sockets", "talk", "logging", "pool", "kernels", "sync", "shm"},
+    "cli": {"cli", "cadre.hpp", "engine", "sockets", "talk", "logging", "pool", "kernels", "sync", "shm"},
 }
 SUFFIXES = {".hpp", ".cpp", ".h", ".c", ".inc", ".ipp"}
 
@@ -83,6 +85,8 @@ PLANTS = [
     ("kernels/kernel.h", "#  include <cadre/shm/array.hpp>", "kernels must not include"),
     ("pool/fork.cpp", "#include <cadre/kernels/kernel.h>", "pool must not include"),
     ("engine/job.hpp", "#include <cadre/cli/run.hpp>", "engine must not include"),
+    ("engine/job.hpp", "#include <cadre/sockets/listener.hpp>", "engine must not include"),
+    ("talk/queue.hpp", "#include <cadre/sockets/listener.hpp>", "talk must not include"),
     ("engine/job.hpp", "#include <tbb/parallel_for.h>", "may use TBB"),
     ("engine/job.hpp", "#include <oneapi/tbb.h>", "may use TBB"),
     ("pool/fork.cpp", "#include <tbb/task_arena.h>", "may use TBB"),

@@ -268,6 +268,17 @@ RecordPtr own_record(std::string name, bool daemon, std::vector<std::uint32_t> i
   return r;
 }
 
+// What it was not given it does not have, as under the other start methods. Where it can not be told what was given, all stay.
+void keep_own_descriptors(const Record& r) noexcept {
+  if (!detail::process_hooks.keep_alone || !r.target) return;
+  try {
+    Parcel given(Parcel::Keep::descriptors);
+    r.target->pack(given);
+    detail::process_hooks.keep_alone(given.descriptors());
+  } catch (const std::exception&) {
+  }
+}
+
 struct ForkedChild {
   Process* process;
   Record* record;
@@ -281,6 +292,7 @@ void forked_child(void* context) {
   Self& me = self();
   me.parent.emplace(me.record->name, child.parent);
   me.record = own_record(child.record->name, child.record->daemon, child.record->identity, child.record->method);
+  keep_own_descriptors(*child.record);
   live([&] { child.process->run(); });
 }
 

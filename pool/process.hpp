@@ -256,6 +256,7 @@ struct ProcessHooks {
   void (*tell)(const std::string& event) = nullptr;
   void (*pack)(Parcel&) = nullptr;
   void (*unpack)(ParcelReader&) = nullptr;
+  void (*keep_alone)(std::span<const int> descriptors) = nullptr;  // in a forked child: of those that a component keeps, these are the child's
 };
 extern ProcessHooks process_hooks;
 }  // namespace detail

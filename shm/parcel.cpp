@@ -5,6 +5,7 @@
 namespace cadre {
 
 void Parcel::put_checked(const void* bytes, std::size_t count) {
+  if (keep_ == Keep::descriptors) return;
   // A function pointer inside a struct is as lost as one to data: only where it is the argument itself can it be found again.
   if (const auto word = find_private_pointer({static_cast<const std::byte*>(bytes), count}))
     throw Error("an argument holds a pointer into this process's own memory (word " + std::to_string(*word) +

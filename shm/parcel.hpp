@@ -25,7 +25,13 @@ namespace cadre {
 
 class Parcel {
  public:
+  /** What becomes of what is put: descriptors alone are kept where only they are asked for. */
+  enum class Keep { all, descriptors };
+  Parcel() = default;
+  explicit Parcel(Keep keep) : keep_(keep) {}
+
   void put(const void* bytes, std::size_t count) {
+    if (keep_ == Keep::descriptors) return;
     const auto* from = static_cast<const std::byte*>(bytes);
     bytes_.insert(bytes_.end(), from, from + count);
   }
@@ -49,6 +55,7 @@ class Parcel {
   }
 
  private:
+  Keep keep_ = Keep::all;
   std::vector<std::byte> bytes_;
   std::vector<int> descriptors_;
 };

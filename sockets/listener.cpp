@@ -14,13 +14,12 @@
 namespace cadre {
 
 struct Listener::Open {
-  int fd = -1;
+  detail::Descriptor fd;
   pid_t maker = getpid();
   std::string path, address, last_accepted;  // path: of a Unix socket
   std::optional<std::string> key;
+  explicit Open(int socket) : fd(socket) {}
   ~Open() {
-    if (fd < 0) return;
-    ::close(fd);
     if (!path.empty() && getpid() == maker) unlink(path.c_str());
   }
 };
@@ -55,26 +54,29 @@ int socket_at(const detail::SocketAddress& address, int& error, Ready ready) {
 
 }  // namespace
 
-Listener::Listener(const std::string& address, std::optional<std::string> key, int backlog) : open_(std::make_unique<Open>()) {
+Listener::Listener(const std::string& address, std::optional<std::string> key, int backlog) {
   require_key(key);
-  int error = 0;
+  int error = 0, fd = -1;
+  std::string path;
   for (const auto& at : detail::resolve_address(address)) {
-    open_->fd = socket_at(at, error, [&](int fd) {
+    fd = socket_at(at, error, [&](int s) {
       const int on = 1;
-      if (at.family() != AF_UNIX) setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-      return bind(fd, at.get(), at.size) == 0 && listen(fd, backlog) == 0;
+      if (at.family() != AF_UNIX) setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+      return bind(s, at.get(), at.size) == 0 && listen(s, backlog) == 0;
     });
-    if (open_->fd < 0) continue;
-    if (at.family() == AF_UNIX) open_->path = address;
+    if (fd < 0) continue;
+    if (at.family() == AF_UNIX) path = address;
     break;
   }
-  if (open_->fd < 0 && error == EADDRINUSE && address.find('/') != std::string::npos)
+  if (fd < 0 && error == EADDRINUSE && address.find('/') != std::string::npos)
     throw Error("listen on " + address + ": the path exists already. Where no listener has it (one that was killed leaves it behind), remove it");
-  if (open_->fd < 0) throw_errno("listen on " + address, error);
+  if (fd < 0) throw_errno("listen on " + address, error);
+  open_ = std::make_unique<Open>(fd);
+  open_->path = path;
   open_->key = std::move(key);
   detail::SocketAddress found;
   found.size = sizeof found.storage;
-  getsockname(open_->fd, reinterpret_cast<sockaddr*>(&found.storage), &found.size);
+  getsockname(fd, reinterpret_cast<sockaddr*>(&found.storage), &found.size);
   open_->address = open_->path.empty() ? detail::text_of(found) : open_->path;
 }
 
@@ -88,7 +90,7 @@ Listener::Open& Listener::open() const {
 }
 const std::string& Listener::address() const { return open().address; }
 const std::string& Listener::last_accepted() const { return open().last_accepted; }
-int Listener::fileno() const { return open().fd; }
+int Listener::fileno() const { return open().fd.get(); }
 void Listener::close() noexcept { open_.reset(); }
 
 Connection Listener::accept() {
@@ -97,7 +99,7 @@ Connection Listener::accept() {
   int fd;
   do {
     from.size = sizeof from.storage;
-    fd = accept4(o.fd, reinterpret_cast<sockaddr*>(&from.storage), &from.size, SOCK_CLOEXEC);
+    fd = accept4(o.fd.get(), reinterpret_cast<sockaddr*>(&from.storage), &from.size, SOCK_CLOEXEC);
   } while (fd < 0 && (errno == EINTR || errno == ECONNABORTED));
   if (fd < 0) throw_errno("accept a connection on " + o.address, errno, Error::Kind::failed);
   Connection connection(fd);

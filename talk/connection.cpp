@@ -25,17 +25,11 @@ constexpr std::uint32_t kLong = 0xffffffff;
 }  // namespace
 
 Connection::Connection(int fd, bool readable, bool writable)
-    : end_(new int(fd),
-           [](int* end) {
-             if (*end >= 0) ::close(*end);
-             delete end;
-           }),
-      readable_(readable),
-      writable_(writable) {}
+    : end_(std::make_shared<detail::Descriptor>(fd)), readable_(readable), writable_(writable) {}
 
 int Connection::fileno() const {
   if (closed()) throw Error("the connection is closed on this side");
-  return *end_;
+  return end_->get();
 }
 
 int Connection::readable_end() const {
@@ -45,9 +39,7 @@ int Connection::readable_end() const {
 }
 
 void Connection::close() noexcept {
-  if (closed()) return;
-  ::close(*end_);
-  *end_ = -1;
+  if (end_) end_->close();
 }
 
 void Connection::send_bytes(std::span<const std::byte> message) {

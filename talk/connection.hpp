@@ -11,7 +11,7 @@
      here.recv_bytes_into(std::as_writable_bytes(std::span(room)));   // no copy besides
 
    A message has its size in front: 4 bytes, the most significant first; a size of 2 GiB and more is -1 and then 8 bytes. Copies of a connection are handles of the
-   same descriptor, which is closed with the last of them; a process gets one of its own as an argument. At most one thread of all processes sends on one end at a time, and
+   same descriptor, which is closed with the last of them; a process gets one of its own as an argument, and has no other, forked or not. At most one thread of all processes sends on one end at a time, and
    at most one receives.
 
    When the other end is gone (in all processes that have it: close() yours of what you gave away), recv throws ConnectionClosed once everything has been received, and
@@ -29,6 +29,7 @@
 
 #include <cadre/pool/process.hpp>
 #include <cadre/shm/parcel.hpp>
+#include <cadre/talk/descriptor.hpp>
 
 namespace cadre {
 
@@ -92,7 +93,7 @@ class Connection {
   int fileno() const;
   bool readable() const noexcept { return readable_; }
   bool writable() const noexcept { return writable_; }
-  bool closed() const noexcept { return !end_ || *end_ < 0; }
+  bool closed() const noexcept { return !end_ || end_->get() < 0; }
   /** Of all handles in this process. */
   void close() noexcept;
 
@@ -103,7 +104,7 @@ class Connection {
   int readable_end() const;
   void receive(std::byte* to, std::size_t n, bool begun);
   std::size_t receive_size();
-  std::shared_ptr<int> end_;
+  std::shared_ptr<detail::Descriptor> end_;
   bool readable_ = false, writable_ = false;
 };
 

@@ -174,6 +174,23 @@ TEST_P(ConnectionTest, TheEndIsToldWhenTheOtherSideIsClosedOrKilled) {
   p.join();
 }
 
+TEST_P(ConnectionTest, AProcessHasTheConnectionsThatItWasGivenAndNoOthers) {
+  auto [here, there] = Pipe();
+  Process other([] { (void)pause(); }), p = start_with(there, [](Connection& c) {
+    try {
+      (void)c.recv<int>();
+    } catch (const ConnectionClosed&) {
+      cadre::exit(7);  // under fork too, whose memory holds the parent's end
+    }
+  });
+  other.start();
+  here.close();
+  p.join();
+  EXPECT_EQ(p.exitcode(), 7);
+  other.kill();
+  other.join();
+}
+
 TEST_P(ConnectionTest, AMessageWhoseSenderIsKilledInTheMiddleIsAnErrorNotAMessage) {
   auto [here, there] = Pipe();
   Process p = start_with(there, [](Connection& c) { c.send_bytes(pattern(50'000'000)); });  // more than the kernel takes at once

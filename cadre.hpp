@@ -18,3 +18,4 @@
 #include <cadre/sync/value.hpp>
 #include <cadre/talk/connection.hpp>
 #include <cadre/talk/queue.hpp>
+#include <cadre/tasks/task_pool.hpp>

@@ -147,10 +147,13 @@ void witness_crashes(SlotLine* of, Witness* where) {
   }
   std::set_terminate(on_terminate);
   on_exit(on_leave, nullptr);
-  __fpurge(stdout);  // what the caller had not yet written is the caller's
-  dup2(STDERR_FILENO, STDOUT_FILENO);
   _Unwind_Backtrace([](_Unwind_Context*, void*) { return _URC_END_OF_STACK; }, nullptr);  // what it allocates, it allocates now
   note_libraries();
+}
+
+void keep_stdout_clean() {
+  __fpurge(stdout);  // what the caller had not yet written is the caller's
+  dup2(STDERR_FILENO, STDOUT_FILENO);
 }
 
 void note_libraries() {

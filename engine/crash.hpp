@@ -11,8 +11,10 @@
 
 namespace cadre {
 
-/** Installs the handlers for the calling process, a worker in the slot of `line`. Its stdout becomes its stderr: stdout is for results. */
+/** Installs the handlers for the calling process, a worker in the slot of `line`. */
 void witness_crashes(SlotLine* line, Witness* witness);
+/** The process's stdout becomes its stderr: stdout is for results. Worker only. */
+void keep_stdout_clean();
 
 /** Notes which files are mapped where, for the stacks: again whenever a library was loaded. Worker only. */
 void note_libraries();

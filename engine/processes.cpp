@@ -83,6 +83,7 @@ struct WorkerSide {
     try {
       install_truncation_guard(protocol(self.plan.truncated));
       witness_crashes(&line, &protocol(self.plan.troubles)[slot].witness);
+      keep_stdout_clean();
       if (self.plan.sandbox) enter_sandbox(&WorkerSide::violated, &self);
     } catch (const std::exception& e) {
       std::fprintf(stderr, "cadre: a worker can not start: %s\n", e.what());

@@ -15,6 +15,7 @@ SAID = {
     "shared_structs": (r"5\.0625\nHELLO WORLD\n\(1, 1296\) \(625, 16\) \(16, 6561\)\n", []),
     "not_thread_safe": (r"threads: (crash|wrong|hang)\nprocesses: right\n", []),
     "signals_and_files": (r"exit code 0, state saved\nsum of squares 338350\n", []),
+    "pool_map": (r"0 1 4 9 16 25 36 49 64 81\nexception: std::out_of_range: no such row: 123\nworker died: signal 11 in risky \(pool_map\.cpp:\d+\)\n998 results\nand on: 144\n", []),
     "producers_consumers": (r"1000000 items of four producers arrived, each once\nthe killed one: exit code -9, every item that it had put arrived once\n", []),
     "pipe_ping_pong": (r"2001\n65536\.0\nping, pong\nexit code 7\n", []),
     "listener_client": (r"(open sesame: let in, exit code 0\nopen barley: refused, exit code 1\n){2}", []),

@@ -21,8 +21,9 @@ ARROWS = {
     "talk": {"talk", "pool", "sync", "shm"},
     "sockets": {"sockets", "talk", "pool", "sync", "shm"},
     "engine": {"engine", "pool", "kernels", "sync", "shm"},
-    "cadre.hpp": {"engine", "sockets", "talk", "logging", "pool", "kernels", "sync", "shm"},
-    "cli": {"cli", "cadre.hpp", "engine", "sockets", "talk", "logging", "pool", "kernels", "sync", "shm"},
+    "tasks": {"tasks", "engine", "talk", "pool", "sync", "shm"},
+    "cadre.hpp": {"tasks", "engine", "sockets", "talk", "logging", "pool", "kernels", "sync", "shm"},
+    "cli": {"cli", "cadre.hpp", "tasks", "engine", "sockets", "talk", "logging", "pool", "kernels", "sync", "shm"},
 }
 SUFFIXES = {".hpp", ".cpp", ".h", ".c", ".inc", ".ipp"}
 

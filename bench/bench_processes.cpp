@@ -1,4 +1,4 @@
-/* bench_processes: processes and locks beside Python's multiprocessing, in one run, as Markdown: rounds of the two in turn. The exit status is 1 where an answer
+/* bench_processes: processes, locks, pools, queues and pipes beside Python's multiprocessing, in one run, as Markdown: rounds of the two in turn. The exit status is 1 where an answer
    is wrong, 0 whatever the speed. */
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +12,7 @@
 #include <vector>
 
 #include <cadre/bench/machine.hpp>
+#include <cadre/bench/talk.hpp>
 #include <cadre/cadre.hpp>
 
 namespace {
@@ -124,6 +125,7 @@ int main(int argc, char** argv) {
     ours["Lock"].push_back(uncontended(cadre::Lock()));
     ours["RLock"].push_back(uncontended(cadre::RLock()));
     ours["Semaphore"].push_back(uncontended(cadre::Semaphore(1)));
+    for (const auto& [name, value] : cadre::bench::measure_talk()) ours[name].push_back(value);
     for (const auto& [name, us] : python(rounds)) theirs[name].push_back(us);
   }
   std::printf("\n| what | Cadre | Python 3.11 | faster | wanted |\n|---|---|---|---|---|\n");
@@ -138,4 +140,5 @@ int main(int argc, char** argv) {
   const std::vector<double> ms = handed_on(rounds * 5);
   std::printf("\n| a lock handed on after its holder was killed, %zu times | median | p99 | worst | wanted |\n|---|---|---|---|---|\n| | %.1f ms | %.1f ms | %.1f ms | p99 20 ms |\n", ms.size(),
               ms[ms.size() / 2], ms[ms.size() * 99 / 100], ms.back());
+  cadre::bench::print_talk(ours, theirs);
 }

@@ -72,7 +72,8 @@ template <class F, class... Args>
 constexpr void require_travels() {
   static_assert(can_travel<F>,
                 "the target of a Process must be a function, or a lambda that captures nothing but trivially copyable values and no pointers: pass everything else as an argument");
-  static_assert((can_travel<Args> && ...),
+  // (GCC 12 takes std::mutex, whose copying is deleted, for trivially copyable.)
+  static_assert(((can_travel<Args> && std::is_copy_constructible_v<Args>) && ...),
                 "an argument of a Process must be trivially copyable, a shared handle (array, value, lock ...), a std::string, or a std::vector, pair or tuple of these: a process that is "
                 "not forked gets nothing else");
 }

@@ -175,8 +175,12 @@ struct Dispatcher::State {
     const bool witnessed = witness.tried == slot.line.tries.load();
     char said[sizeof witness.what + 1] = {};
     if (witnessed) std::memcpy(said, witness.what, sizeof witness.what);
+    // A sanitizer that reports a crash ends the process with an exit code of its own.
+    const int signal = code < 0 ? -code : witnessed ? witness.signal : 0;
+    std::vector<std::string> stack;
+    if (witnessed && signal != 0 && witness.signal == signal) stack = stack_of(witness);
     p.job->drop_pieces(p.task);
-    p.job->finish(p.task, std::make_exception_ptr(WorkerDied(code < 0 ? -code : 0, code < 0 ? 0 : code, witnessed && witness.signal == -code ? stack_of(witness) : std::vector<std::string>(), said)));
+    p.job->finish(p.task, std::make_exception_ptr(WorkerDied(signal, signal ? 0 : code, std::move(stack), said)));
   }
 
   void start(std::uint32_t i) {
@@ -185,6 +189,8 @@ struct Dispatcher::State {
     slot.ready.store(0);
     slot.failure[0] = 0;
     slot.witness.tried = 0;
+    slot.witness.signal = 0;
+    slot.witness.what[0] = 0;
     slot.line.tries.store(0);
     slot.line.phase.store(0);
     Process p = make(TaskSeat(board, i, most));

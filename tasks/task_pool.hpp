@@ -13,7 +13,7 @@
    An exception in a task arrives at get() as TaskError, with its type's name and message. A crash there, or a kill, is WorkerDied, with signal and stack: the worker is
    replaced, and the pool lives on. No task is run twice. When initializers fail three times in a row, the pool gives up, and says why.
 
-   Made by the program's first process. The end of the scope terminates it, as in Python: close() and join() first, or get() what is to be had. */
+   Made by the program's first process. Under fork, make it before other threads: those who replace a worker fork from a thread of the pool. The end of the scope terminates it, as in Python: close() and join() first, or get() what is to be had. */
 #include <algorithm>
 #include <concepts>
 #include <cstdint>

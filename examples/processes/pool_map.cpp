@@ -5,7 +5,7 @@
 
 int square(int x) { return x * x; }
 
-int* nothing_there = nullptr;
+int* nothing_there = reinterpret_cast<int*>(64);
 
 int risky(int x) {
   if (x == 123) throw std::out_of_range("no such row: 123");

@@ -29,8 +29,8 @@ std::vector<int> numbers(int n) {
   return all;
 }
 [[gnu::noinline]] int crash_here(int x) {
-  volatile int* nowhere = nullptr;
-  return *nowhere + x;
+  volatile std::uintptr_t nowhere = 64;
+  return *reinterpret_cast<volatile int*>(nowhere) + x;
 }
 int throw_something(int x) {
   if (x > 0) throw std::runtime_error("not here");

@@ -2,9 +2,11 @@
 
 namespace cadre::detail {
 
+thread_local bool Bell::has_woken = false;
+
 void Bell::wake(int count) noexcept {
   rings.fetch_add(1);
-  futex_wake(rings, count);
+  if (futex_wake(rings, count) > 0) has_woken = true;
 }
 
 }  // namespace cadre::detail

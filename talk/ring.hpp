@@ -11,14 +11,13 @@
      after the word moved                  the item is there, or gone with who took it
      asleep, or just woken                 nothing: whoever sleeps looks again every 50 ms
 
-   A waiter spins for some microseconds first, one at a time on either side: then it sleeps on a bell, which is rung only where somebody may sleep. Who waits for room is
+   A waiter spins for some microseconds first, one at a time on either side, unless it has just woken somebody: then it sleeps on a bell, which is rung only where somebody may sleep. Who waits for room is
    not woken before half of the ring is free, so that one who puts and one who takes do not change places at every item. */
 #include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <vector>
 
 #include <cadre/sync/lock_word.hpp>
 
@@ -49,9 +48,15 @@ struct Bell {
 
  private:
   static constexpr std::uint64_t kSpin = 20'000;  // ns: as long as a wake takes
+  static thread_local bool has_woken;              // somebody, and not waited since
   void wake(int count) noexcept;
   template <class Ready>
   bool spin(Ready ready) {
+    // Who was woken tends to be given the CPU of its waker: that one makes room instead of spinning there.
+    if (has_woken) {
+      has_woken = false;
+      return ready();
+    }
     std::uint64_t now = monotonic_ns(), other = spinning.load(std::memory_order_relaxed);  // a hint
     if (other > now || !spinning.compare_exchange_strong(other, now + kSpin, std::memory_order_relaxed)) return ready();
     const std::uint64_t end = now + kSpin;

@@ -28,7 +28,7 @@ std::shared_ptr<Job> submit(Dispatcher& dispatcher, RunTask run, const PackedCal
     its_callable = memory.data();
     its_items = its_callable + before_items;
     if (result_bytes) its_results = its_callable + before_results;
-    std::memcpy(its_callable, callable.data(), callable.size());
+    if (!callable.empty()) std::memcpy(its_callable, callable.data(), callable.size());
     if (!items.empty()) std::memcpy(its_items, items.data(), items.size());
   }
   const auto begin_of = [&](std::uint64_t item) { return item == call.count ? items.size() : call.begins.empty() ? item * call.item_bytes : call.begins[item]; };

@@ -151,6 +151,7 @@ bool ChunkRunner::prepare(std::uint32_t slot, std::uint32_t epoch, std::uint64_t
     code_.state = k.state;
     try {
       worker_ = states_.of(declared, k, slot);
+      if (states_.keeps()) protocol(reinterpret_cast<SlotLine*>(work_.lines))[slot].keeps.store(1);
     } catch (const std::exception& e) {
       complain(place, epoch, chunk, ComplaintKind::engine, 0, e.what());
       return false;

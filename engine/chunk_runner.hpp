@@ -41,6 +41,9 @@ class ChunkRunner {
   /** In a process that was not forked from the caller: where the caller has the functions that a Work names. */
   void translate_code(CodeMap map) { code_map_ = std::move(map); }
 
+  /** Tears down what kernels of plug-ins keep in this worker, which leaves in order. */
+  void leave() noexcept { states_.tear_down(); }
+
   /** Ends the job with a text, in place of run(): from a signal handler, in a process that is about to leave. */
   void refuse(std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunk, const char* text);
 

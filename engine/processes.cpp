@@ -50,7 +50,7 @@ struct WorkerSide {
   } now{};  // what it runs
 
   explicit WorkerSide(const HandsPlan& p) : plan(p), runner(*p.work, p.plugins, true) {}
-  Task task() { return {this, &WorkerSide::start, &WorkerSide::run_chunk, plan.max_chunks || plan.max_memory ? &WorkerSide::worn : nullptr}; }
+  Task task() { return {this, &WorkerSide::start, &WorkerSide::run_chunk, plan.max_chunks || plan.max_memory ? &WorkerSide::worn : nullptr, &WorkerSide::leave}; }
 
   TaskRecipe recipe() const {
     TaskRecipe recipe{.make = &WorkerSide::make_task};
@@ -103,6 +103,7 @@ struct WorkerSide {
     self.next_weighing = monotonic_ns() + kWeighEveryNs;
     return private_bytes() > self.plan.max_memory;
   }
+  static void leave(void* context) { static_cast<WorkerSide*>(context)->runner.leave(); }
   // In a signal handler: the job ends, and this process.
   static void violated(void* context, const char* call) {
     auto& self = *static_cast<WorkerSide*>(context);

@@ -1,5 +1,6 @@
 #include <cadre/engine/worker_states.hpp>
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace cadre {
@@ -17,6 +18,10 @@ void* WorkerStates::of(const cadre_kernel* kernel, const cadre_kernel& complete,
     throw std::runtime_error(std::string("its set_up fails: ") + (state.worker.message[0] ? state.worker.message : "no reason given"));
   }
   return states_.emplace(kernel, state).first->second.worker.worker;
+}
+
+bool WorkerStates::keeps() const {
+  return std::any_of(states_.begin(), states_.end(), [](const auto& entry) { return entry.second.tear_down != nullptr; });
 }
 
 void WorkerStates::tear_down() noexcept {

@@ -17,6 +17,8 @@ class WorkerStates {
   /** The state of a kernel in this worker, set up when it is new; nullptr for a kernel without set_up(). Throws std::runtime_error with the kernel's
       message. `kernel` identifies it, and lives as long as this object or until tear_down(). */
   void* of(const cadre_kernel* kernel, const cadre_kernel& complete, std::uint32_t slot);
+  /** Whether one of them is to be torn down. */
+  bool keeps() const;
   /** Destroys all of them: the worker leaves in order. */
   void tear_down() noexcept;
 

@@ -223,7 +223,7 @@ typedef struct cadre_kernel {
   int (*finish)(cadre_finish*);                                            /* NULL where there is nothing to finish */
   void* state;
   /* Since 0.2; both may be NULL. set_up() is called once by each worker before its first chunk, again by the successor of one that died;
-     tear_down() when a worker leaves in order, never when it was killed. */
+     tear_down() when a worker leaves in order, as when the engine is closed, never when it was killed. A worker has five seconds for it. */
   int (*set_up)(cadre_worker*);                                            /* CADRE_OK, or CADRE_BAD_DATA with message */
   void (*tear_down)(cadre_worker*);
 } cadre_kernel;

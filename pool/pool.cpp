@@ -29,6 +29,8 @@ namespace {
 constexpr std::uint64_t kWakeAfterNs = 600;      // let a spinning worker do a tiny job alone
 constexpr std::uint64_t kCallerSpinNs = 20'000;  // then the caller gives its CPU to the workers
 constexpr std::chrono::milliseconds kLookEvery{100};
+constexpr std::chrono::milliseconds kLeaveLook{10};
+constexpr std::uint64_t kLeaveNs = 5'000'000'000;  // for workers to put away what they keep
 
 // State that workers, supervisors and caller share, in protocol memory of the arena.
 struct Shared {
@@ -88,6 +90,7 @@ struct Pool::Impl {
       futex_wake(board.epoch);
       for (std::thread& t : threads) t.join();
     } else if (supervisor > 0 && getpid() == plan.caller) {  // a child that the caller forked must not end the caller's pool
+      let_workers_leave();
       (void)!write(shutdown_write, "x", 1);
       close(std::exchange(shutdown_write, -1));  // says the same, should the write fail
       while (waitpid(supervisor, nullptr, 0) < 0 && errno == EINTR) {
@@ -99,6 +102,23 @@ struct Pool::Impl {
     for (int fd : {shutdown_write, lifeline_read, plan.shutdown_fd, plan.caller_pidfd})
       if (fd >= 0) close(fd);
     Arena::instance().release(shared.memory);
+  }
+
+  // A worker that keeps something (Task::leave) puts it away before it is killed, unless that takes too long. One that is in a kernel still, of a job that was given
+  // up, is not waited for.
+  void let_workers_leave() {
+    Board& board = *shared.board;
+    const auto keeps = [&] {
+      for (std::uint32_t s = 0; s < board.workers; ++s)
+        if (board.lines[s].keeps.load() && board.lines[s].phase.load() != static_cast<std::uint32_t>(Phase::kernel)) return true;
+      return false;
+    };
+    for (const std::uint64_t begin = monotonic_ns(); keeps() && supervised() && monotonic_ns() - begin < kLeaveNs;) {
+      const std::uint32_t seen = board.finished.load();
+      board.shutdown.store(1);
+      futex_wake(board.epoch);  // again and again: one that went to sleep meanwhile has missed the last
+      if (keeps()) futex_wait(board.finished, seen, kLeaveLook);
+    }
   }
 
   bool supervised() const {

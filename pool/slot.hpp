@@ -48,6 +48,7 @@ struct alignas(64) SlotLine {
   std::atomic<std::uint32_t> searching; // 1: the kernel runs a piece of a chunk that is known to fail
   std::atomic<std::uint64_t> began;     // when the kernel was entered (monotonic_ns); kept only where there is a deadline
   std::atomic<std::uint64_t> allowed;   // nanoseconds that it may take from then; 0: any time
+  std::atomic<std::uint32_t> keeps;     // 1: the process has something to put away before it leaves (Task::leave)
 
   /** Around every call of code that is not ours. */
   void enter_kernel(std::uint64_t allowed_ns) noexcept {

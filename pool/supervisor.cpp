@@ -355,6 +355,7 @@ void live_as_worker(const SupervisorPlan& plan, int slot) {
     _exit(70);
   }
   Worker(plan.board, *plan.task, slot).live();
+  while (protocol(plan.board)->shutdown.load()) pause();  // until it is killed: leaving now would look like a death
 }
 
 void supervise(const SupervisorPlan& plan) {

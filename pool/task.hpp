@@ -19,6 +19,8 @@ struct Task {
   Outcome (*run)(void* context, int slot, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) = nullptr;
   /** Asked after each chunk; true: the process leaves and another takes its place. May be null. */
   bool (*worn)(void* context) = nullptr;
+  /** The process leaves in order: it puts away what it keeps, for which it has set its line's `keeps`. Not called where it is killed. May be null. */
+  void (*leave)(void* context) = nullptr;
 };
 
 /** How a process that is not forked comes by the task: `make` reads what `parcel` holds. Once per process. */

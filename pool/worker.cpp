@@ -28,6 +28,7 @@ Worker::Worker(Board* board, const Task& task, int slot)
     : board_(*protocol(board)), words_(protocol(board->words)), task_(task), slot_(slot), line_(protocol(board->lines)[slot]) {}
 
 void Worker::live() {
+  line_.keeps.store(0);  // a predecessor's
   if (task_.start) task_.start(task_.context, slot_, line_);
   line_.started.fetch_add(1);
   wait_at_gate();
@@ -43,6 +44,15 @@ void Worker::live() {
       seen = now;
     }
   }
+  enter(Phase::idle);  // as long as it takes: the caller does not wait for ever
+  leave();
+}
+
+void Worker::leave() {
+  if (line_.keeps.load() == 0) return;
+  if (task_.leave) task_.leave(task_.context);
+  line_.keeps.store(0);
+  futex_wake(board_.finished);
 }
 
 void Worker::wait_at_gate() {
@@ -92,6 +102,7 @@ void Worker::work(std::uint32_t epoch) {
     run(chunk, nullptr);
     if (task_.worn && task_.worn(task_.context)) {
       tell_done(finished_here_);
+      leave();
       _exit(0);
     }
   }

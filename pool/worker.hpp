@@ -25,6 +25,7 @@ class Worker {
   void run(std::uint64_t chunk, const Death* predecessor);
   Death death_of_predecessor(std::uint64_t hint) const;
   void tell_done(std::uint32_t count);
+  void leave();
   void wait_for_job(std::uint32_t seen);
   void enter(Phase phase) { line_.phase.store(static_cast<std::uint32_t>(phase), std::memory_order_relaxed); }
 

@@ -1,4 +1,5 @@
 /* Kernels that come to grief, through the program: what is found, told, left out. The numbers are those of the table of faults. */
+#include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,7 +23,7 @@ using Json = nlohmann::ordered_json;
 using Arguments = std::vector<std::string>;
 
 // As in harm.cpp.
-enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure, kLeak };
+enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure, kLeak, kLongJump, kWritePlan, kWriteBehind, kWriteBefore, kWriteColumns };
 
 /** Processes come by each start method. */
 class Harm : public ::testing::Test {
@@ -81,7 +82,7 @@ class HarmBy : public Harm, public ::testing::WithParamInterface<const char*> {
 
 INSTANTIATE_TEST_SUITE_P(Starts, HarmBy, kStarts, [](const auto& at) { return std::string(at.param); });
 
-TEST_P(HarmOfEachKind, FaultsW6W8_IsFoundDownToTheElementAndNamed) {
+TEST_P(HarmOfEachKind, FaultsW6W7W8_IsFoundDownToTheElementAndNamed) {
   const Ending& e = std::get<0>(GetParam());
   write({73'401});
   const Json j = json("harm", e.how, 1, to_y());
@@ -114,7 +115,8 @@ INSTANTIATE_TEST_SUITE_P(Ways, HarmOfEachKind,
                                            Ending{kThrowOther, "ThrowOther", nullptr, -1, "an exception that is not a std::exception", nullptr},
                                            Ending{kTerminate, "Terminate", "SIGABRT", -1, "from where nothing may be thrown", "throws (harm.cpp:"},
                                            Ending{kOverflow, "StackOverflow", "SIGSEGV", -1, nullptr, "deeper (harm.cpp:"}, Ending{kMessage, "Message", nullptr, -1, "no root of it", nullptr},
-                                           Ending{kWriteInput, "WriteToAnInput", "SIGSEGV", -1, nullptr, "fail_at (harm.cpp:"}), kStarts),
+                                           Ending{kWriteInput, "WriteToAnInput", "SIGSEGV", -1, nullptr, "fail_at (harm.cpp:"},
+                                           Ending{kWritePlan, "WriteToWhatIsShared", "SIGSEGV", -1, nullptr, "fail_at (harm.cpp:"}), kStarts),
                          [](const auto& at) { return std::string(std::get<0>(at.param).name) + "_" + std::get<1>(at.param); });
 
 const std::vector<std::size_t> kBad{0, 41, 42, 50'000, 99'999};
@@ -182,6 +184,70 @@ TEST_P(HarmBy, FaultW6_SkipWorksInPlace) {
     else
       ASSERT_EQ(all[i], 2.0 * static_cast<double>(i));
   }
+}
+
+TEST_P(HarmBy, FaultW8_ALongJumpToWhereNobodyIsAnyMoreIsFoundDownToTheElement) {
+  write({73'401});
+  const Json j = json("harm", kLongJump, 1, to_y({"--timeout", "5"}));  // how it ends is anybody's guess
+  ASSERT_EQ(j.at("faults").at("poison").size(), 1u) << j.dump();
+  EXPECT_EQ(j.at("faults").at("poison")[0].at("index"), 73'401);
+  EXPECT_TRUE(j.at("faults").at("poison")[0].at("signal").is_string());
+  EXPECT_FALSE(std::filesystem::exists(y_));
+}
+
+TEST_P(HarmBy, FaultW6_OneElementOfTenMillionIsFound) {
+  constexpr std::int64_t kMany = 10'000'000;
+  std::vector<double> values(kMany, 1.0);
+  values[7'340'033] = -1;
+  write_npy(x_, DType::f64, {kMany}, values.data());
+  const Json j = json("harm_sum", kSegv, 3, {"--on-poison", "skip"});
+  EXPECT_EQ(j.at("result").at("n"), kMany - 1);
+  EXPECT_EQ(j.at("result").at("sum"), static_cast<double>(kMany - 1));
+  ASSERT_EQ(j.at("faults").at("poison").size(), 1u);
+  EXPECT_EQ(j.at("faults").at("poison")[0].at("index"), 7'340'033);
+}
+
+TEST_P(HarmBy, FaultW7_AStrictKernelThatWritesBesideItsRowsChangesNoOthers) {
+  write({50'000});
+  for (const How beside : {kWriteBehind, kWriteBefore}) {
+    // Within its worker's own memory it does no harm, beyond it it crashes; others' rows are as they should be either way.
+    const Outcome o = run("harm", beside, to_y({"--strict", "--on-poison", "skip", "--chunk", "1000"}));
+    ASSERT_TRUE(o.exit == 0 || o.exit == 3) << o.exit << o.err;
+    const std::vector<double> got = y();
+    for (std::size_t i = 0; i < got.size(); ++i) {
+      if (i == 50'000)
+        EXPECT_TRUE(o.exit == 3 ? std::isnan(got[i]) : got[i] == -3) << got[i];
+      else
+        ASSERT_EQ(got[i], 2.0 * static_cast<double>(i));
+    }
+  }
+}
+
+TEST_P(HarmBy, FaultW7_AStrayWriteOfAScatterIsACrashAndChangesNoSum) {
+  write({50'000});
+  const Json j = json("harm_count", kWriteColumns, 3, to_y({"--on-poison", "skip"}));
+  EXPECT_EQ(j.at("faults").at("poison").at(0).at("index"), 50'000);
+  const Json left_out = json("harm_count", kSegv, 3, to_y({"--on-poison", "skip"}));
+  EXPECT_EQ(j.at("digest"), left_out.at("digest"));
+}
+
+TEST_P(HarmBy, FaultW9_WhatAKernelForkedCanNotTouchTheResultAndDiesWithItsWorker) {
+  write({50'000});
+  const std::string told = folder_ / "told";
+  setenv("HARM_FILE", told.c_str(), 1);
+  const Json j = json("harm", kFork, 0, to_y());
+  unsetenv("HARM_FILE");
+  EXPECT_EQ(j.at("faults").at("crashes"), 1);
+  std::ifstream file(told);
+  pid_t child = 0;
+  std::string how;
+  file >> child >> how;
+  ASSERT_GT(child, 0);
+  EXPECT_EQ(how, "fault");
+  for (int i = 0; i < 1000 && kill(child, 0) == 0; ++i) usleep(10'000);
+  EXPECT_NE(kill(child, 0), 0) << "process " << child << " has outlived its worker and the program";
+  const std::vector<double> got = y();
+  for (std::size_t i = 0; i < got.size(); ++i) ASSERT_EQ(got[i], i == 50'000 ? -3 : 2.0 * static_cast<double>(i)) << i;
 }
 
 TEST_P(HarmBy, FaultW5_AnEndlessLoopIsEndedAndNamed) {

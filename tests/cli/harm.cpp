@@ -1,6 +1,7 @@
 /* A plug-in for tests of the program: `harm` computes y = 2 x, and comes to grief, in the way asked for, at the elements whose value is negative. `harm_sum` folds,
    `harm_count` scatters. */
 #include <fcntl.h>
+#include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 
 namespace {
 
-enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure, kLeak };
+enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure, kLeak, kLongJump, kWritePlan, kWriteBehind, kWriteBefore, kWriteColumns };
 
 [[gnu::noinline]] int deeper(volatile int* before) {
   volatile int room[1024] = {};
@@ -26,6 +27,39 @@ enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, k
 
 void throws() { throw std::runtime_error("from where nothing may be thrown"); }
 [[gnu::noinline]] void never_throws() noexcept { throws(); }
+
+jmp_buf somewhere;
+/** Leaves `somewhere` pointing into a stack frame that is gone. */
+[[gnu::noinline]] int mark_somewhere() { return setjmp(somewhere); }
+
+/** Forks a process that tries to write into the output and stays, tells what came of that, and dies as if killed from outside: once, whoever runs the element. HARM_FILE tells. */
+void fork_and_die(cadre_chunk* chunk) {
+  static int told;
+  told = open(getenv("HARM_FILE"), O_RDWR | O_CREAT | O_EXCL, 0600);
+  if (told < 0) return;  // it has been
+  static volatile double* out;
+  out = static_cast<double*>(chunk->outputs[0].data);
+  if (const pid_t child = fork(); child == 0) {
+    struct sigaction caught = {};
+    caught.sa_handler = [](int) {
+      (void)!write(told, " fault\n", 7);
+      for (;;) pause();
+    };
+    dprintf(told, "%d", static_cast<int>(getpid()));
+    sigaction(SIGSEGV, &caught, nullptr);
+    sigaction(SIGBUS, &caught, nullptr);
+    for (uint64_t i = 0; i < chunk->count; ++i) out[i] = 666;
+    (void)!write(told, " wrote\n", 7);
+    for (;;) pause();
+  } else {
+    char said[32] = {};
+    for (int i = 0; i < 10'000 && !strchr(said, '\n'); ++i) {  // until the child has said how it went
+      usleep(1000);
+      (void)!pread(told, said, sizeof said - 1, 0);
+    }
+    kill(getpid(), SIGKILL);
+  }
+}
 
 [[gnu::noinline]] int fail_at(cadre_chunk* chunk, uint64_t i, int how) {
   static volatile int zero = 0;
@@ -46,6 +80,17 @@ void throws() { throw std::runtime_error("from where nothing may be thrown"); }
       strcpy(chunk->message, "no root of it");
       return 3;
     case kWriteInput: static_cast<double*>(chunk->inputs[0].data)[i] = 0; break;
+    case kFork: fork_and_die(chunk); break;
+    case kLongJump:
+      if (mark_somewhere() == 0) longjmp(somewhere, 1);
+      abort();  // where that has ended in one piece
+      break;
+    case kWritePlan: const_cast<cadre_plan*>(chunk->plan)->elements = 1; break;
+    case kWriteBehind: static_cast<double*>(chunk->outputs[0].data)[chunk->count] = 666; break;
+    case kWriteBefore: static_cast<double*>(chunk->outputs[0].data)[-1] = 666; break;
+    case kWriteColumns:  // behind the whole of the private copy of the result
+      static_cast<double*>(chunk->scatter->dense[0])[uint64_t{1} << 30] = 666;
+      break;
     case kLeak:
       for (;;)
         if (void* more = malloc(1 << 20)) memset(more, 1, 1 << 20);

@@ -127,9 +127,10 @@ void seek(Head& head, uint32_t quantiles, uint64_t n) {
   }
 }
 
+/** NumPy's for an array of probabilities, infinities included: it takes the way between two neighbours even where none of it is gone, and inf - inf and
+    0 * inf are NaN. */
 double between(double a, double b, double t) {
   const double way = b - a;
-  if (t == 0 || way == 0 || a == b) return a;
   return t >= 0.5 ? b - way * (1 - t) : a + way * t;
 }
 
@@ -156,9 +157,9 @@ int finish(cadre_finish* f) {
   if (f->pass + 1 < kPasses || !f->outputs[0].data) return CADRE_OK;
   auto* out = static_cast<double*>(f->outputs[0].data);
   for (uint32_t k = 0; k < quantiles; ++k) {
-    const double position = head.q[k] * static_cast<double>(f->plan->elements - 1);
-    out[k] = head.nan ? std::numeric_limits<double>::quiet_NaN()
-                      : between(value_of(head.sought[2 * k].prefix), value_of(head.sought[2 * k + 1].prefix), position - std::floor(position));
+    const double most = static_cast<double>(f->plan->elements - 1), position = head.q[k] * most;
+    const double t = position >= most ? position + 1 : position - std::floor(position);  // at the end NumPy counts from -1: it decides about the zero's sign
+    out[k] = head.nan ? std::numeric_limits<double>::quiet_NaN() : between(value_of(head.sought[2 * k].prefix), value_of(head.sought[2 * k + 1].prefix), t);
   }
   return CADRE_OK;
 }
@@ -167,7 +168,7 @@ int finish(cadre_finish* f) {
 
 const cadre_kernel quantiles_kernel = {
     .abi = CADRE_KERNEL_ABI, .size = sizeof(cadre_kernel), .name = "quantiles", .doc = "quantiles, as np.quantile(x, q)",
-    .accuracy = "exact elements; interpolated between two of them as NumPy does", .example = "cadre run quantiles --in x.npy --in q.npy --out out.npy",
+    .accuracy = "exact elements; interpolated between two of them as NumPy does, which makes NaN where one of the two is infinite; integers as float64", .example = "cadre run quantiles --in x.npy --in q.npy --out out.npy",
     .flags = 0, .passes = kPasses, .n_inputs = 2, .n_outputs = 1, .n_params = 0, .n_results = 0, .inputs = kInputs, .outputs = kOutputs, .params = nullptr, .results = nullptr,
     .plan = plan, .run = run, .identity = identity, .combine = combine, .finish = finish};
 

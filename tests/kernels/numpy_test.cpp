@@ -194,6 +194,26 @@ TEST_F(NumPy, FoldsAgree) {
   }
 }
 
+TEST_F(NumPy, QuantilesAreTheSameBitsBesideInfinitiesToo) {
+  const double largest = std::numeric_limits<double>::max();
+  const std::vector<std::vector<double>> samples{sample<double>(1003, 5), {kInfinity, -kInfinity, 1}, {1, kInfinity}, {kInfinity, kInfinity}, {-kInfinity, 1, 2}, {1, 2, kInfinity, kInfinity},
+                                                 {-largest, largest}, {-0.0}, {-0.0, 0.0}, {3, kNaN, 1}};
+  const std::vector<double> q{0, 0.1, 0.25, 1.0 / 3, 0.5, 0.75, 0.999, 1};
+  for (const std::vector<double>& x : samples) {
+    set("x", x), set("q", q);
+    const auto want = evaluate<double>("np.quantile(x, q)");
+    for (Level level : levels()) {
+      SerialRun run(kernel("quantiles", level));
+      run.in(x).in(q).cut({.seed = 3, .chunks = 2});
+      ASSERT_EQ(run(), CADRE_OK) << run.message();
+      const auto got = run.out<double>("out");
+      for (std::size_t k = 0; k < q.size(); ++k)
+        EXPECT_TRUE(std::isnan(want[k]) ? std::isnan(got[k]) : got[k] == want[k] && std::signbit(got[k]) == std::signbit(want[k]))
+            << got[k] << " for " << want[k] << ": q = " << q[k] << " of " << x.size() << " numbers from " << x[0];
+    }
+  }
+}
+
 TEST_F(NumPy, MomentsOfConstantDataAreNaNWhereSciPySaysSo) {
   for (double value : {0.0, 1.0, 0.1, -1e9}) {
     const std::vector<double> x(2500, value);

@@ -563,6 +563,7 @@ bool ChunkRunner::finish(const SlotPlace& place, std::uint32_t epoch, const Deat
     accumulator = accumulator_.of(work_.plan.accumulator_bytes);
     fold(accumulator);
   }
+  std::uint32_t again = 0;
   if (code_.finish) {
     Tensors outputs, results;
     std::array<void*, CADRE_MAX_OUTPUTS> columns{};
@@ -586,8 +587,10 @@ bool ChunkRunner::finish(const SlotPlace& place, std::uint32_t epoch, const Deat
       complain(place, epoch, 0, ComplaintKind::finish, 0, f.message[0] ? f.message : "the kernel's finish reports a failure without a message");
       return false;
     }
+    again = f.again;
   }
   if (accumulator && work_.previous) std::memcpy(protocol(reinterpret_cast<std::byte*>(work_.previous)), accumulator, work_.plan.accumulator_bytes);
+  if (work_.again) *protocol(reinterpret_cast<std::uint32_t*>(work_.again)) = again;
   place.line->leave_kernel();
   mode_.put_back();
   return true;

@@ -502,9 +502,10 @@ void Executor::finish(Pass& pass) {
   w.n_accumulators = pass.chunks;
   w.ordered = 0;
   w.n_results = static_cast<std::uint32_t>(pass.result_names.size());
-  // Results lie together in one small extent, which finish may write.
+  // Results lie together in one small extent, which finish may write; before them a line for what the kernel asks for.
   std::vector<std::uint64_t> at, count;
   std::uint64_t bytes = 64;
+  std::uint32_t again = 0;
   for (std::uint32_t r = 0; r < w.n_results; ++r) {
     std::uint64_t n = 1;
     for (int d = 0; d < pass.plan.results[r].ndim; ++d) n *= static_cast<std::uint64_t>(pass.plan.results[r].shape[d]);
@@ -513,6 +514,7 @@ void Executor::finish(Pass& pass) {
     bytes += round_up(n * 8, 64);
   }
   std::byte* area = kept(finish_area_, Role::finish_area, bytes);
+  w.again = address_of(area);
   for (std::uint32_t r = 0; r < w.n_results; ++r) w.results[r] = address_of(area + at[r]);
   if (pass.plan.accumulator_bytes > 0) {
     pass.previous = ledger_.allocate(Role::previous, 0, pass.plan.accumulator_bytes, false);
@@ -524,6 +526,8 @@ void Executor::finish(Pass& pass) {
     if (out.array.storage && out.kind == CADRE_OUT_FINISH) map_storage(out.array.storage);
   for (const AnyArray& column : columns_) map_storage(column.storage);
   post(PassStage::finish, 1, pass, {});
+  std::memcpy(&again, area, sizeof again);
+  pass.again = again != 0;
   for (std::uint32_t r = 0; r < w.n_results; ++r) {
     const cadre_shape& shape = pass.plan.results[r];
     SmallResult result{.name = pass.result_names[r], .shape = Shape(shape.shape, shape.shape + shape.ndim), .values = std::vector<double>{}};

@@ -43,6 +43,7 @@ struct Pass {
   std::uint64_t chunks = 0;
   std::uint64_t resumed = 0;           // of them, those that an earlier program had done
   std::shared_ptr<Storage> previous;   // the finished accumulator
+  bool again = false;                  // the kernel asks for the pass to be run once more
   std::vector<SmallResult> results;
 };
 

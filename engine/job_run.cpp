@@ -18,6 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/** Among the arrays of a job, what a pass has handed on to the next: no name of a step is empty. */
+const std::string kCarried;
+
 /** Where a step's output goes: into an array of the program, into a file, or into a temporary. */
 bool is_output_file(const Job& job, const std::string& name) { return !job.arrays.contains(name) && is_file_name(name); }
 
@@ -34,6 +37,12 @@ BoundStep bind(const Job& job, const Step& step, const KernelTable& table) {
   for (std::string& out : bound.outputs)
     if (const auto file = file_of(job, out)) out = is_file_name(*file) ? *file : "./" + *file;
   return bound;
+}
+
+cadre_shape shape_of(const AnyArray& array) {
+  cadre_shape s{to_cadre(array.type), static_cast<std::int32_t>(array.shape.size()), {}};
+  std::copy(array.shape.begin(), array.shape.end(), s.shape);
+  return s;
 }
 
 std::string canonical(const std::string& path) {
@@ -169,15 +178,17 @@ AnyArray JobRun::source(const BoundStep&, const std::string& name) {
   return arrays_[name] = open_npy(*path);
 }
 
+AnyArray JobRun::fresh_array(std::uint32_t output, const Header& header) {
+  const std::uint64_t bytes = std::max<std::uint64_t>(elements_of(header.shape, size_of(header.type)) * size_of(header.type), 1);
+  auto storage = executor_.ledger().allocate(Role::output, output, bytes, false);
+  return AnyArray(storage, storage->data(), header.type, header.shape, true);
+}
+
 // Where a map output, or one that finish writes, goes: an array of the program or an earlier step of that name, type and shape; the mapped file; new memory.
 AnyArray JobRun::target(const BoundStep& step, std::uint32_t output, const Header& header) {
   const std::string& name = step.outputs[output];
   const bool map = step.kernel().outputs[output].kind == CADRE_OUT_MAP;
-  const auto fresh = [&] {
-    const std::uint64_t bytes = std::max<std::uint64_t>(elements_of(header.shape, size_of(header.type)) * size_of(header.type), 1);
-    auto storage = executor_.ledger().allocate(Role::output, output, bytes, false);
-    return AnyArray(storage, storage->data(), header.type, header.shape, true);
-  };
+  const auto fresh = [&] { return fresh_array(output, header); };
   if (is_output_file(job_, name)) {
     Output& out = outputs_.emplace_back();
     out.file = name;
@@ -364,7 +375,8 @@ void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, 
     bytes_ += inputs.back().bytes();
   }
   std::shared_ptr<Storage> previous = std::exchange(previous_, nullptr);
-  for (std::uint32_t p = std::exchange(first_pass_, 0); p < k.passes; ++p) {
+  for (std::uint32_t p = std::exchange(first_pass_, 0), next; p < k.passes; p = next) {
+    next = p + 1;
     const bool last_pass = p + 1 == k.passes;
     Pass pass;
     pass.kernel = (step.where.empty() ? "" : step.where + ": ") + k.name;
@@ -373,6 +385,15 @@ void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, 
     pass.chunk = job_.chunk;
     pass.code = {.run = k.run, .identity = k.identity, .combine = k.combine, .finish = k.finish, .state = k.state, .plugin = step.ref.plugin, .kernel = step.ref.index};
     for (std::uint32_t i = 0; i < k.n_inputs; ++i) pass.inputs.push_back({inputs[i], k.inputs[i].role == CADRE_WHOLE});
+    if (const auto carried = arrays_.find(kCarried); carried != arrays_.end()) {
+      pass.inputs.push_back({carried->second, true});
+      pass.plan.inputs[k.n_inputs] = shape_of(carried->second);
+    }
+    const bool carries = !last_pass && pass.plan.carried.dtype.bits != 0;
+    if (carries) {
+      pass.plan.outputs[0] = pass.plan.carried;
+      pass.outputs.push_back({.array = fresh_array(0, header_of(pass.plan.carried))});
+    }
     const std::uint32_t wanted = wanted_outputs(step);
     for (std::uint32_t o = 0; o < k.n_outputs && last_pass; ++o) {
       PassOutput out{.kind = k.outputs[o].kind, .op = k.outputs[o].op, .counts = k.outputs[o].counts, .fill = k.outputs[o].fill};
@@ -395,7 +416,10 @@ void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, 
     chunks_ += pass.chunks;
     resumed_ += pass.resumed;
     if (!last_pass) {
-      checkpoint(index, p + 1, pass.previous, report, told);
+      if (pass.again && pass.previous) next = p;
+      arrays_.erase(kCarried);
+      if (carries) arrays_[kCarried] = pass.outputs[0].array;
+      checkpoint(index, next, pass.previous, report, told);
       previous = pass.previous;
       continue;
     }

@@ -46,6 +46,7 @@ class JobRun {
                   const StepReport& told);
   KeptArray keep(const std::string& name, const AnyArray& array) const;
   AnyArray source(const BoundStep& step, const std::string& name);
+  AnyArray fresh_array(std::uint32_t output, const Header& header);
   AnyArray target(const BoundStep& step, std::uint32_t output, const Header& header);
   void run_step(std::size_t index, const BoundStep& step, Report& report, StepReport& told);
   void keep_results(const BoundStep& step, Pass& pass, StepReport& told);

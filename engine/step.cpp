@@ -118,7 +118,13 @@ std::string plan_fault(const cadre_kernel& k, const cadre_plan& plan, int rows_i
   const bool scatters = plan.scatter.rows + plan.scatter.hidden > 0;
   if (scatters && plan.accumulator_bytes > 0) return "it asks for an accumulator and for rows to be added to in one pass: a pass folds or scatters";
   if (plan.scatter.value.bits != 0 && !is_element_type(plan.scatter.value)) return "scatter.value is no element type";
-  if (plan.pass + 1 < k.passes) return "";
+  if (plan.pass + 1 < k.passes) {
+    if (plan.carried.dtype.bits == 0) return "";
+    if (!is_shape(plan.carried) || plan.carried.ndim < 1 || static_cast<std::uint64_t>(plan.carried.shape[0]) != plan.elements)
+      return "what it carries to the next pass must be of an element type, with one row for each of the " + std::to_string(plan.elements) + " elements";
+    if (k.n_inputs == CADRE_MAX_INPUTS) return "there is no place for what it carries to the next pass behind " + std::to_string(k.n_inputs) + " inputs";
+    return "";
+  }
   for (std::uint32_t o = 0; o < k.n_outputs; ++o) {
     if (!(plan.outputs_wanted >> o & 1)) continue;
     const cadre_output& declared = k.outputs[o];

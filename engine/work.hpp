@@ -132,6 +132,7 @@ struct Work {
   /* finish: chunk 0 turns what was combined into outputs and results. */
   std::uint64_t n_accumulators = 0;
   std::uint64_t previous = 0;          // where the finished accumulator goes
+  std::uint64_t again = 0;             // std::uint32_t: where cadre_finish::again goes
   std::uint32_t n_results = 0;
   std::array<std::uint64_t, CADRE_MAX_RESULTS> results{};  // addresses
 

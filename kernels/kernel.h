@@ -10,7 +10,9 @@
               CADRE_OUT_COLUMN; only the built-in operations of cadre_op are applied to the shared columns
 
    A pass may be a map and a fold, or a map and a scatter, at once; a scatter has no accumulator. A kernel may have several passes; what
-   finish() leaves in the accumulator of a pass is `previous` in the next (standardize: moments, then map).
+   finish() leaves in the accumulator of a pass is `previous` in the next (standardize: moments, then map). finish() may ask for its pass to be run again
+   (kmeans: one step after the other, then the labels). Bigger things go from one pass to the next in an array, `plan.carried`: run() writes its rows as
+   outputs[0], and the next pass sees all of it as one more input behind those declared (sort: sorted runs, then what they give together).
 
    The index space is [0, elements), cut into chunks by the engine. run() is called for [first, first + count): possibly
    for part of a chunk, possibly again after its process was killed, in any process and in any order. It must be
@@ -143,6 +145,7 @@ typedef struct cadre_plan {
                                               Columns with counts == 0 must have this type */
   } scatter;
   char message[256];                       /* when plan() refuses: what is wrong and what would be right */
+  cadre_shape carried;                     /* told, in a pass before the last: an array of `elements` rows that it hands on (bits 0: none). Since 0.2 */
 } cadre_plan;
 
 /* ---- scatter: where run() adds ---- */
@@ -200,6 +203,8 @@ typedef struct cadre_finish {
   cadre_tensor* results;                   /* small results: to be written, types and shapes as planned */
   void* state;
   char message[256];
+  uint32_t again;                          /* told: 1, this pass is run once more, what is left in the accumulator its `previous`. Not for the last pass. Since 0.2 */
+  uint32_t reserved;
 } cadre_finish;
 
 enum { CADRE_ELEMENTWISE = 1 /* out[i] depends on in[i] alone: an output may be the same array as an input */ };

@@ -62,6 +62,8 @@ SerialRun& SerialRun::param(std::string_view name, double value) {
 
 int SerialRun::operator()() {
   accumulator_.reset();
+  carried_ = {};
+  carries_ = {};
   std::mt19937 random(cut_.seed);
   for (std::uint32_t pass = 0; pass < kernel_.passes; ++pass) {
     plan_ = {};
@@ -79,7 +81,15 @@ int SerialRun::operator()() {
     const Buffer before = std::move(accumulator_);
     plan_.previous = before.get();
     if (int refused = kernel_.plan(&plan_)) return message_ = plan_.message, refused;
+    again_ = false;
+    carried_ = std::move(carries_);
+    carries_ = {};
+    if (plan_.carried.dtype.bits) {
+      plan_.outputs[0] = plan_.carried;
+      carries_ = Tensor(plan_.carried.dtype, shape_of(plan_.carried));
+    }
     if (int failed = run_pass(random)) return failed;
+    if (again_ && accumulator_ && pass + 1 < kernel_.passes) --pass;
   }
   return CADRE_OK;
 }
@@ -125,7 +135,7 @@ struct SerialRun::Scatter {
 
 int SerialRun::run_pass(std::mt19937& random) {
   for (std::uint32_t i = 0; i < kernel_.n_outputs; ++i)
-    if ((wanted_ >> i & 1) && plan_.outputs[i].dtype.bits && !outputs_[i].data()) outputs_[i] = Tensor(plan_.outputs[i].dtype, shape_of(plan_.outputs[i]), cut_.out_offset);
+    if (!carries_.data() && (wanted_ >> i & 1) && plan_.outputs[i].dtype.bits && !outputs_[i].data()) outputs_[i] = Tensor(plan_.outputs[i].dtype, shape_of(plan_.outputs[i]), cut_.out_offset);
   for (std::uint32_t i = 0; i < kernel_.n_results; ++i)
     if (plan_.results[i].dtype.bits && !results_[i].data()) results_[i] = Tensor(plan_.results[i].dtype, shape_of(plan_.results[i]));
   make_columns();
@@ -181,16 +191,18 @@ int SerialRun::run_part(std::uint64_t first, std::uint64_t count, void* accumula
   chunk.count = count;
   chunk.plan = &plan_;
   std::vector<cadre_tensor> in(kernel_.n_inputs + 1), out(kernel_.n_outputs + 1);
-  std::vector<std::vector<std::int64_t>> shapes(kernel_.n_inputs + kernel_.n_outputs);
+  std::vector<std::vector<std::int64_t>> shapes(kernel_.n_inputs + kernel_.n_outputs + 2);
   const auto f = static_cast<std::int64_t>(first), n = static_cast<std::int64_t>(count);
   for (std::uint32_t i = 0; i < kernel_.n_inputs; ++i)
     in[i] = kernel_.inputs[i].role == CADRE_ROWS ? inputs_[i].view(shapes[i], f, n) : inputs_[i].view(shapes[i]);
   for (std::uint32_t i = 0; i < kernel_.n_outputs; ++i) {
     auto& shape = shapes[kernel_.n_inputs + i];
-    const bool map = kernel_.outputs[i].kind == CADRE_OUT_MAP && (wanted_ >> i & 1);
+    const bool map = kernel_.outputs[i].kind == CADRE_OUT_MAP && (wanted_ >> i & 1) && outputs_[i].data();  // none before the pass that writes it
     out[i] = map ? outputs_[i].view(shape, f, n) : outputs_[i].view(shape);
     if (!map) out[i].data = nullptr;
   }
+  if (carried_.data()) in[kernel_.n_inputs] = carried_.view(shapes[shapes.size() - 2]);
+  if (carries_.data()) out[0] = carries_.view(shapes.back(), f, n);
   chunk.inputs = in.data();
   chunk.outputs = out.data();
   if ((chunk.accumulator = accumulator)) kernel_.identity(&plan_, accumulator);
@@ -247,6 +259,7 @@ int SerialRun::finish() {
   f.outputs = out.data();
   f.results = results.data();
   const int status = kernel_.finish(&f);
+  again_ = f.again != 0;
   if (status != CADRE_OK) message_ = f.message;
   publish_columns();
   return status;

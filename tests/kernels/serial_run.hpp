@@ -157,12 +157,14 @@ class SerialRun {
 
   const cadre_kernel& kernel_;
   std::vector<Tensor> inputs_, outputs_, results_;
+  Tensor carried_, carries_;  // from the pass before; to the next
   std::vector<cadre_value> params_;
   std::uint32_t wanted_ = 0;
   Cut cut_;
   cadre_plan plan_{};
   std::string message_;
   std::uint64_t bad_row_ = 0;
+  bool again_ = false;  // finish() wants its pass to be run once more
   Buffer accumulator_;
   std::vector<Column> columns_;
   std::vector<std::vector<std::uint64_t>> dense_;

@@ -1,7 +1,8 @@
 /* mandelbrot: z -> z^2 + c from 0, how often until |z| > 2.
 
    Four vectors of points go side by side, which hides the latency of their multiplications, and are looked at every kStride steps: a point that has
-   left never comes back (|z| > 2 and |z| >= |c| make |z^2 + c| > |z|; infinities and NaN count as away), so a step too many counts nothing. */
+   left never comes back (|z| > 2 and |z| >= |c| make |z^2 + c| > |z|; infinities and NaN count as away), so a step too many counts nothing. While nobody
+   leaves, strides are made without looking at all; one in which somebody has left is made again, step by step. */
 #include <cadre/kernels/builtin/kernel_list.hpp>
 #include <cadre/kernels/builtin/lanes.hpp>
 
@@ -41,14 +42,44 @@ double place(double lo, double hi, uint64_t n, uint64_t i) {
   return n > 1 ? static_cast<double>(i) * ((hi - lo) / static_cast<double>(n - 1)) + lo : lo;
 }
 
+bool any_of(const Mask& m) {
+  int64_t any = 0;
+  for (uint64_t k = 0; k < kLanes; ++k) any |= m[k];
+  return any != 0;
+}
+
 /** Steps of kPoints points with real parts x and one imaginary part. */
 void steps(const double* x, double y, int64_t iterations, int64_t* out) {
   Lanes cx[kVectors], zx[kVectors], zy[kVectors];
   Mask count[kVectors];
   const Lanes cy = every(y), bound = every(4.0);
   for (uint64_t v = 0; v < kVectors; ++v) cx[v] = load(x + v * kLanes), zx[v] = zy[v] = Lanes{}, count[v] = Mask{};
+  bool quiet = false;  // nobody has left in the last stride
   for (int64_t done = 0; done < iterations;) {
     const int64_t some = std::min<int64_t>(iterations - done, kStride);
+    if (quiet && some == static_cast<int64_t>(kStride)) {
+      Lanes ahead_x[kVectors], ahead_y[kVectors], last_x[kVectors], last_y[kVectors];
+      for (uint64_t v = 0; v < kVectors; ++v) ahead_x[v] = zx[v], ahead_y[v] = zy[v];
+      for (uint64_t s = 0; s < kStride; ++s)
+#pragma GCC unroll 4
+        for (uint64_t v = 0; v < kVectors; ++v) {
+          last_x[v] = ahead_x[v], last_y[v] = ahead_y[v];
+          const Lanes xx = ahead_x[v] * ahead_x[v], yy = ahead_y[v] * ahead_y[v], xy = ahead_x[v] * ahead_y[v];
+          ahead_x[v] = (xx - yy) + cx[v];
+          ahead_y[v] = (xy + xy) + cy;
+        }
+      // Who was there until now is there at the beginning of the last step, or somebody has left.
+      Mask left{};
+      for (uint64_t v = 0; v < kVectors; ++v) left |= (count[v] == done) & ~(last_x[v] * last_x[v] + last_y[v] * last_y[v] <= bound);
+      if (!any_of(left)) {
+        for (uint64_t v = 0; v < kVectors; ++v) {
+          count[v] += (count[v] == done) & static_cast<int64_t>(kStride);
+          zx[v] = ahead_x[v], zy[v] = ahead_y[v];
+        }
+        done += some;
+        continue;
+      }
+    }
     for (int64_t s = 0; s < some; ++s)
 #pragma GCC unroll 4
       for (uint64_t v = 0; v < kVectors; ++v) {
@@ -57,12 +88,14 @@ void steps(const double* x, double y, int64_t iterations, int64_t* out) {
         zx[v] = (xx - yy) + cx[v];
         zy[v] = (xy + xy) + cy;
       }
+    Mask there{}, left{};
+    for (uint64_t v = 0; v < kVectors; ++v) {
+      there |= count[v] == done + some;
+      left |= (count[v] >= done) & (count[v] < done + some);
+    }
     done += some;
-    Mask there{};
-    for (uint64_t v = 0; v < kVectors; ++v) there |= count[v] == done;
-    bool any = false;
-    for (uint64_t k = 0; k < kLanes; ++k) any |= there[k] != 0;
-    if (!any) break;
+    quiet = !any_of(left);
+    if (!any_of(there)) break;
   }
   __builtin_memcpy(out, count, sizeof count);
 }

@@ -19,7 +19,7 @@
   X(bincount)                                     /* bincount.cpp */ \
   X(group_sum)                                    /* group_sum.cpp */ \
   X(covariance)                                   /* covariance.cpp */ \
-  X(kmeans_step)                                  /* kmeans_step.cpp */ \
+  X(kmeans) X(kmeans_step)                        /* kmeans.cpp */ \
   X(subtract) X(abs) X(scale) X(polynomial)       /* elementary.cpp */ \
   X(argmin) X(argmax)                             /* argextremes.cpp */ \
   X(quantiles)                                    /* quantiles.cpp */ \
@@ -29,6 +29,11 @@
   X(fft_rows)                                     /* fft_rows.cpp */ \
   X(topk)                                         /* topk.cpp */ \
   X(spmv)                                         /* spmv.cpp */ \
+  X(sort)                                         /* sort.cpp */ \
+  X(cumsum)                                       /* cumsum.cpp */ \
+  X(linear_regression)                            /* linear_regression.cpp */ \
+  X(pca)                                          /* pca.cpp */ \
+  X(stencil2d)                                    /* stencil2d.cpp */ \
   X(pairwise_distances)                           /* pairwise_distances.cpp */
 
 namespace cadre::builtin {

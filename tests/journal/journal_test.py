@@ -153,6 +153,17 @@ class Cases:
         self.save("x.npy", self.numbers.normal(size=2_000_000))
         self.same_after_kills(["standardize", "--in", "x.npy", "--out", "y.npy", "--chunk", 1000], ["y.npy"])
 
+    def repeated_passes(self):
+        self.save("X.npy", self.numbers.normal(size=(200_000, 4)))
+        self.save("centers.npy", self.numbers.normal(size=(8, 4)))
+        outputs = ["c.npy", "n.npy", "l.npy"]
+        out = [part for name, file in zip(["centers", "count", "label"], outputs) for part in ("--out", f"{name}={file}")]
+        self.same_after_kills(["kmeans", "--in", "X.npy", "--in", "centers.npy", "--param", "max_iter=25", *out, "--chunk", 2000], outputs)
+
+    def arrays_between_passes(self):
+        self.save("x.npy", self.numbers.normal(size=4_000_000))
+        self.same_after_kills(["sort", "--in", "x.npy", "--out", "y.npy"], ["y.npy"])
+
     def steps(self):
         self.save("fare.npy", self.numbers.random(2_000_000) + 1)
         self.save("tip.npy", self.numbers.random(2_000_000))

@@ -1,4 +1,4 @@
-/* One step of Lloyd's algorithm. Points are taken in blocks and turned, so that a vector holds one coordinate of several points; every point
+/* Lloyd's algorithm: one step of it, and all of them until the centres stay where they are. Points are taken in blocks and turned, so that a vector holds one coordinate of several points; every point
    then compares all centres at once with its neighbours in the vector. */
 #include <cadre/kernels/builtin/kernel_list.hpp>
 #include <cadre/kernels/builtin/lanes.hpp>
@@ -8,30 +8,42 @@ namespace {
 
 const cadre_input kInputs[] = {{"X", "one point per row", CADRE_NUMBERS, CADRE_ROWS, 2, 2},
                                {"centers", "one centre per row (k x d)", CADRE_NUMBERS, CADRE_WHOLE, 2, 2}};
-const cadre_output kOutputs[] = {
+const cadre_output kStepOutputs[] = {
     {"centers", "float64 (k x d): means of the points nearest to each centre; one without points stays", CADRE_OUT_FINISH, 0, 0, 0, 0},
     {"count", "int64 (k): points nearest to each centre", CADRE_OUT_FINISH, 0, 0, 0, 0},
     {"label", "int32: the nearest centre of each point", CADRE_OUT_MAP, CADRE_OUT_OPTIONAL, -1, 0, 0}};
 enum { kCenters, kCount, kLabel };
-const cadre_result kResults[] = {{"inertia", "sum of squared distances from the points to their old centres"}};
+const cadre_result kStepResults[] = {{"inertia", "sum of squared distances from the points to their old centres"}};
+const cadre_output kOutputs[] = {
+    {"centers", "float64 (k x d): means of the points nearest to each centre; one without points stays", CADRE_OUT_FINISH, 0, 0, 0, 0},
+    {"count", "int64 (k): points nearest to each centre", CADRE_OUT_FINISH, 0, 0, 0, 0},
+    {"label", "int32: the nearest centre of each point", CADRE_OUT_MAP, CADRE_OUT_OPTIONAL, -1, 0, 0}};
+const cadre_param kParams[] = {{"max_iter", "most steps", CADRE_INTEGER, CADRE_PARAM_DEFAULT, 300},
+                               {"tol", "ends when no centre moves farther than this; 0: when none moves", CADRE_REAL, CADRE_PARAM_DEFAULT, 0}};
+const cadre_result kResults[] = {{"inertia", "sum of squared distances from the points to their centres"}, {"iterations", "steps that were made"}, {"shift", "how far the centre that moved most moved in the last one"}};
 
 constexpr uint64_t kPoints = 32;  // of a block
 constexpr uint64_t kVectors = kPoints / kLanes;
 constexpr uint64_t kTables = 4;  // of sums: neighbours that are nearest to the same centre add to different ones
 
-/** Where things lie in an accumulator: the inertia, whether the old centres are there, counts (k), sums (k x d), old centres (k x d). */
+/** Where things lie in an accumulator: the inertia, steps made and the way of the last one, whether the old centres are there, counts (k), sums (k x d), old
+    centres (k x d), in whose place finish() of kmeans puts the new ones. */
 struct View {
   Running* inertia;
+  int64_t* iterations;
+  double* shift;
   int64_t *filled, *count;
   double *sum, *old;
   View(void* accumulator, uint64_t k, uint64_t d)
       : inertia(static_cast<Running*>(accumulator)),
-        filled(reinterpret_cast<int64_t*>(inertia + 1)),
+        iterations(reinterpret_cast<int64_t*>(inertia + 1)),
+        shift(reinterpret_cast<double*>(iterations + 1)),
+        filled(reinterpret_cast<int64_t*>(shift + 1)),
         count(filled + 1),
         sum(reinterpret_cast<double*>(count + k)),
         old(sum + k * d) {}
 };
-uint64_t accumulator_bytes(uint64_t k, uint64_t d) { return 8 * (3 + k + 2 * k * d); }
+uint64_t accumulator_bytes(uint64_t k, uint64_t d) { return 8 * (5 + k + 2 * k * d); }
 uint64_t clusters(const cadre_plan* p) { return static_cast<uint64_t>(p->inputs[1].shape[0]); }
 uint64_t dimensions(const cadre_plan* p) { return static_cast<uint64_t>(p->inputs[1].shape[1]); }
 
@@ -57,6 +69,16 @@ int plan(cadre_plan* p) {
   p->outputs[kCount] = vector(kI64, k);
   p->outputs[kLabel] = vector(kI32, p->elements);
   p->results[0] = scalar(kF64);
+  return CADRE_OK;
+}
+
+/** Steps, and a last pass that only says where the points belong. */
+int plan_all(cadre_plan* p) {
+  if (integer(p, 0) < 1) return refuse(p, "max_iter is %lld: give 1 or more", static_cast<long long>(integer(p, 0)));
+  if (!(real(p, 1) >= 0)) return refuse(p, "tol is %g: give 0 or more", real(p, 1));
+  if (int bad = plan(p)) return bad;
+  p->results[1] = scalar(kI64);
+  p->results[2] = scalar(kF64);
   return CADRE_OK;
 }
 
@@ -114,16 +136,18 @@ void add_points(const double* rows, uint64_t n, uint64_t d, const int64_t* label
 }
 
 template <uint64_t kD>
-int run_dimension(cadre_chunk* c) {
+int run_dimension(cadre_chunk* c, int32_t* labels) {
   const uint64_t k = clusters(c->plan), d = kD ? kD : dimensions(c->plan), table = k * (d + 1);
   auto* centers = static_cast<double*>(c->scratch);
   double *turned = centers + (k * d + 7) / 8 * 8, *room = turned + kPoints * d, *sums = room + kPoints * d;
-  Column<double>(c->inputs[1]).copy(0, k * d, centers);
+  if (c->plan->previous)
+    std::memcpy(centers, View(const_cast<void*>(c->plan->previous), k, d).old, k * d * sizeof(double));
+  else
+    Column<double>(c->inputs[1]).copy(0, k * d, centers);
   std::fill(sums, sums + kTables * table, 0.0);
   alignas(64) int64_t label[kPoints];
   alignas(64) double distance[kPoints];
   const Column<double> x(c->inputs[0]);
-  auto* labels = static_cast<int32_t*>(c->outputs[kLabel].data);
   Running inertia{};
   for (uint64_t at = 0; at < c->count; at += kPoints) {
     const uint64_t n = std::min(kPoints, c->count - at);
@@ -155,15 +179,19 @@ int run_dimension(cadre_chunk* c) {
   return CADRE_OK;
 }
 
-int run(cadre_chunk* c) {
+/** `labels`: null where they are not wanted. */
+int run_with(cadre_chunk* c, void* labels) {
+  auto* to = static_cast<int32_t*>(labels);
   switch (dimensions(c->plan)) {
-    case 1: return run_dimension<1>(c);
-    case 2: return run_dimension<2>(c);
-    case 3: return run_dimension<3>(c);
-    case 4: return run_dimension<4>(c);
-    default: return run_dimension<0>(c);
+    case 1: return run_dimension<1>(c, to);
+    case 2: return run_dimension<2>(c, to);
+    case 3: return run_dimension<3>(c, to);
+    case 4: return run_dimension<4>(c, to);
+    default: return run_dimension<0>(c, to);
   }
 }
+int run_step(cadre_chunk* c) { return run_with(c, c->outputs[kLabel].data); }
+int run(cadre_chunk* c) { return run_with(c, c->pass == 1 ? c->outputs[kLabel].data : nullptr); }
 
 void combine(const cadre_plan* p, void* into, const void* from) {
   const uint64_t k = clusters(p), d = dimensions(p);
@@ -175,13 +203,42 @@ void combine(const cadre_plan* p, void* into, const void* from) {
   *a.filled |= *b.filled;
 }
 
-int finish(cadre_finish* f) {
+double moved_center(const View& a, uint64_t i, uint64_t d) { return a.count[i / d] ? a.sum[i] / static_cast<double>(a.count[i / d]) : a.old[i]; }
+
+int finish_step(cadre_finish* f) {
   const uint64_t k = clusters(f->plan), d = dimensions(f->plan);
   const View a(f->accumulator, k, d);
   auto* centers = static_cast<double*>(f->outputs[kCenters].data);
   std::memcpy(f->outputs[kCount].data, a.count, k * sizeof(int64_t));
-  for (uint64_t i = 0; i < k * d; ++i) centers[i] = a.count[i / d] ? a.sum[i] / static_cast<double>(a.count[i / d]) : a.old[i];
+  for (uint64_t i = 0; i < k * d; ++i) centers[i] = moved_center(a, i, d);
   *static_cast<double*>(f->results[0].data) = a.inertia->value();
+  return CADRE_OK;
+}
+
+int finish(cadre_finish* f) {
+  const uint64_t k = clusters(f->plan), d = dimensions(f->plan);
+  const View a(f->accumulator, k, d), before(const_cast<void*>(f->plan->previous), k, d);
+  if (f->pass == 0) {
+    double farthest = 0;
+    for (uint64_t c = 0; c < k; ++c) {
+      double square = 0;
+      for (uint64_t i = c * d; i < (c + 1) * d; ++i) {
+        const double center = moved_center(a, i, d), way = center - a.old[i];
+        square += way * way;
+        a.old[i] = center;
+      }
+      if (farthest == farthest && !(square <= farthest)) farthest = square;  // NaN stays, and ends it
+    }
+    *a.shift = std::sqrt(farthest);
+    *a.iterations = f->plan->previous ? *before.iterations + 1 : 1;
+    f->again = *a.shift > real(f->plan, 1) && *a.iterations < integer(f->plan, 0);
+    return CADRE_OK;
+  }
+  std::memcpy(f->outputs[kCenters].data, before.old, k * d * sizeof(double));
+  std::memcpy(f->outputs[kCount].data, a.count, k * sizeof(int64_t));
+  *static_cast<double*>(f->results[0].data) = a.inertia->value();
+  *static_cast<int64_t*>(f->results[1].data) = *before.iterations;
+  *static_cast<double*>(f->results[2].data) = *before.shift;
   return CADRE_OK;
 }
 
@@ -202,10 +259,34 @@ const cadre_kernel kmeans_step_kernel = {
     .n_params = 0,
     .n_results = 1,
     .inputs = kInputs,
-    .outputs = kOutputs,
+    .outputs = kStepOutputs,
     .params = nullptr,
-    .results = kResults,
+    .results = kStepResults,
     .plan = plan,
+    .run = run_step,
+    .identity = identity,
+    .combine = combine,
+    .finish = finish_step,
+    .state = nullptr};
+
+const cadre_kernel kmeans_kernel = {
+    .abi = CADRE_KERNEL_ABI,
+    .size = sizeof(cadre_kernel),
+    .name = "kmeans",
+    .doc = "k-means by Lloyd's algorithm from the given centres, as sklearn.cluster.KMeans(k, init=centers, n_init=1, algorithm='lloyd')",
+    .accuracy = "each step that of kmeans_step; with tol = 0 ends where a further step would change nothing, or after max_iter",
+    .example = "cadre run kmeans --in X.npy --in centers.npy --out centers=new.npy --out count=count.npy --out label=label.npy",
+    .flags = 0,
+    .passes = 2,
+    .n_inputs = 2,
+    .n_outputs = 3,
+    .n_params = 2,
+    .n_results = 3,
+    .inputs = kInputs,
+    .outputs = kOutputs,
+    .params = kParams,
+    .results = kResults,
+    .plan = plan_all,
     .run = run,
     .identity = identity,
     .combine = combine,

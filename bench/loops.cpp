@@ -216,6 +216,23 @@ void kmeans_4(const double* points, std::size_t n, const double* centers, std::s
   *inertia += total;
 }
 
+void pair_counts(const double* x, std::size_t n, std::size_t row, double bins_per_unit, std::uint32_t bins, std::uint32_t* tables) {
+  constexpr std::size_t kPairs = 512;
+  alignas(64) std::uint32_t bin[kPairs];
+  const double x0 = x[row], y0 = x[n + row], z0 = x[2 * n + row], end = bins;
+  for (std::size_t i = row + 1; i < n; i += kPairs) {
+    const std::size_t m = n - i < kPairs ? n - i : kPairs;
+#pragma omp simd
+    for (std::size_t j = 0; j < m; ++j) {
+      const double dx = x[i + j] - x0, dy = x[n + i + j] - y0, dz = x[2 * n + i + j] - z0;
+      const double at = std::sqrt(dx * dx + dy * dy + dz * dz) * bins_per_unit;
+      const double inside = at == end ? end - 1 : at;
+      bin[j] = inside < end ? static_cast<std::uint32_t>(static_cast<std::int32_t>(inside)) : bins;
+    }
+    for (std::size_t j = 0; j < m; ++j) ++tables[j % 4 * (bins + 1) + bin[j]];
+  }
+}
+
 void gemm_tile(const double* a, const double* b, double* c, std::size_t n, std::size_t row, std::size_t rows, std::size_t column,
                std::size_t columns) {
   using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -232,6 +249,6 @@ void gemm_tile(const double* a, const double* b, double* c, std::size_t n, std::
 extern const Loops CADRE_BENCH_NAME(BENCH_LEVEL);
 const Loops CADRE_BENCH_NAME(BENCH_LEVEL){BENCH_LEVEL,    sum,           axpy,       axpy_streaming, take,     take_prefetch,
                                           take_unchecked, black_scholes, cells,      count_1,        count_4,  count_wide,
-                                          count_prefetch, count_atomic,  add_tables, kmeans_4,       sigmoid,  mandelbrot_row, gemm_tile};
+                                          count_prefetch, count_atomic,  add_tables, kmeans_4,       sigmoid,  mandelbrot_row, pair_counts, gemm_tile};
 
 }  // namespace cadre::bench

@@ -53,6 +53,9 @@ Race kmeans_race(const Setting&);
 Race matmul_race(const Setting&);
 Race mandelbrot_race(const Setting&);
 Race plugin_race(const Setting&);
+Race fft_rows_race(const Setting&);
+Race sort_race(const Setting&);
+Race two_point_counts_race(const Setting&);
 
 enum class AllocationPart { first_touch, next_process, small_pages };
 Race allocation_race(const Setting&, AllocationPart);

@@ -22,6 +22,7 @@ Command add_kernels(CLI::App& program, Context& context);
 Command add_new(CLI::App& program, Context& context);
 Command add_build(CLI::App& program, Context& context);
 Command add_check(CLI::App& program, Context& context);
+Command add_compare(CLI::App& program, Context& context);
 Command add_doctor(CLI::App& program, Context& context);
 
 }  // namespace cadre::cli

@@ -4,11 +4,13 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <utility>
 #include <vector>
 
+#include <cadre/compare/contestant.hpp>
 #include <cadre/kernels/registry.hpp>
 #include <cadre/pool/program.hpp>
 #include <cadre/shm/error.hpp>
@@ -24,7 +26,7 @@ constexpr const char* kExitCodes =
     "            3 done, but elements were skipped, 128+N ended by signal N";
 
 /** Commands of the contract that this version does not have. */
-constexpr const char* kNotBuilt[] = {"compare", "manager"};
+constexpr const char* kNotBuilt[] = {"manager"};
 
 [[noreturn]] void refuse_extras(const CLI::App& command, const std::string& usage) {
   const std::string extra = command.remaining().front();
@@ -44,8 +46,8 @@ int dispatch(int argc, char** argv, Context& context) {
   program.get_formatter()->column_width(38);
   program.allow_extras();
   program.require_subcommand(0, 1);  // what follows a command belongs to it: cadre run check runs a kernel of that name
-  std::vector<Command> commands{add_run(program, context), add_kernels(program, context), add_new(program, context), add_build(program, context), add_check(program, context),
-                                add_doctor(program, context)};
+  std::vector<Command> commands{add_run(program, context),   add_compare(program, context), add_kernels(program, context), add_new(program, context),
+                                add_build(program, context), add_check(program, context),   add_doctor(program, context)};
   for (Command& command : commands) command.app->set_help_flag("-h,--help", "Print this help and exit")->group("Options");
   for (const char* name : kNotBuilt) {
     CLI::App* app = program.add_subcommand(name, "")->group("");
@@ -82,11 +84,11 @@ int dispatch(int argc, char** argv, Context& context) {
   }
   if (program.remaining_size() > 0 && program.remaining().front().rfind("-", 0) != 0) {
     const std::string name = program.remaining().front();
-    const std::string nearest = nearest_name(name, {"run", "kernels", "new", "build", "check", "doctor"});
+    const std::string nearest = nearest_name(name, {"run", "compare", "kernels", "new", "build", "check", "doctor"});
     throw Error("there is no command " + name + (nearest.empty() ? "; see cadre --help" : "; did you mean cadre " + nearest + "?"));
   }
   if (program.remaining_size() > 0) refuse_extras(program, "cadre");
-  throw Error("no command: cadre run, cadre kernels, cadre new, cadre build, cadre check or cadre doctor; see cadre --help");
+  throw Error("no command: cadre run, cadre compare, cadre kernels, cadre new, cadre build, cadre check or cadre doctor; see cadre --help");
 }
 
 /** The exit code for a failure, after saying what it was wherever it must be said. */
@@ -122,6 +124,7 @@ int main(int argc, char** argv) {
       close(fd);
       break;
     }
+  if (argc == 3 && std::strcmp(argv[1], cadre::compare::kContestantFlag) == 0) return cadre::compare::serve_contestant(std::atoi(argv[2]));
   // A reader that leaves early is told by EPIPE, so that outputs and workers are put in order before the end.
   signal(SIGPIPE, SIG_IGN);
   try {

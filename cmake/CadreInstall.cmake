@@ -4,9 +4,9 @@ include(CMakePackageConfigHelpers)
 
 set(cadre_package ${CMAKE_INSTALL_LIBDIR}/cmake/cadre)
 
-install(TARGETS cadre_shm cadre_sync cadre_plugin cadre_kernels cadre_pool cadre_logging cadre_talk cadre_sockets cadre_engine cadre_tasks cadre_all EXPORT cadreTargets
+install(TARGETS cadre_shm cadre_sync cadre_plugin cadre_kernels cadre_pool cadre_logging cadre_talk cadre_sockets cadre_engine cadre_tasks cadre_compare cadre_all EXPORT cadreTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-foreach(folder shm sync kernels pool logging talk sockets engine tasks)
+foreach(folder shm sync kernels pool logging talk sockets engine tasks compare)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cadre
     FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h" PATTERN "*.f90" PATTERN builtin EXCLUDE)
 endforeach()

@@ -14,6 +14,7 @@
 #include <cadre/engine/segment.hpp>
 #include <cadre/kernels/declaration.hpp>
 #include <cadre/pool/board.hpp>
+#include <cadre/shm/futex.hpp>
 
 namespace cadre {
 
@@ -189,10 +190,11 @@ Outcome ChunkRunner::run(std::uint32_t slot, std::uint32_t epoch, std::uint64_t 
     }
     if (work_.partial_bytes > 0) place.partial = window(reinterpret_cast<std::byte*>(reinterpret_cast<const std::uint64_t*>(work_.partials)[slot]));
     switch (work_.kind) {
-      case WorkKind::kernel: return run_kernel(place, epoch, chunk, predecessor);
+      case WorkKind::kernel: return work_.trace ? run_traced(place, epoch, chunk, predecessor) : run_kernel(place, epoch, chunk, predecessor);
       case WorkKind::finish: return finish(place, epoch, predecessor) ? Outcome::done : Outcome::abandoned;
       case WorkKind::digest: hash(chunk); return Outcome::done;
       case WorkKind::bulk: move_bulk(chunk); return Outcome::done;
+      case WorkKind::merge: merge_segment(work_, chunk); return Outcome::done;
     }
   } catch (const std::exception& e) {
     complain(place, epoch, chunk, ComplaintKind::engine, 0, e.what());
@@ -200,6 +202,16 @@ Outcome ChunkRunner::run(std::uint32_t slot, std::uint32_t epoch, std::uint64_t 
     complain(place, epoch, chunk, ComplaintKind::engine, 0, "an exception that is not a std::exception");
   }
   return Outcome::abandoned;
+}
+
+Outcome ChunkRunner::run_traced(SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) {
+  place.trace = protocol(reinterpret_cast<TraceEntry*>(work_.trace)) + chunk;
+  place.trace->begin = place.trace->computed = monotonic_ns();
+  place.trace->slot = place.slot;
+  ++place.trace->runs;
+  const Outcome outcome = run_kernel(place, epoch, chunk, predecessor);
+  place.trace->end = monotonic_ns();
+  return outcome;
 }
 
 Outcome ChunkRunner::run_kernel(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor) {
@@ -466,6 +478,7 @@ int ChunkRunner::call_kernel(const SlotPlace& place, cadre_chunk& c, const Call&
     outcome = kThrown;
   }
   place.line->leave_kernel();
+  if (place.trace) place.trace->computed = monotonic_ns();
   mode_.put_back();
   return outcome;
 }

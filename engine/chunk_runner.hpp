@@ -59,6 +59,7 @@ class ChunkRunner {
     std::uint64_t allowed_ns = 0;
   };
   enum class Computed { well, failed, refused };
+  Outcome run_traced(SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor);
   Outcome run_kernel(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, const Death* predecessor);
   Outcome attempt(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, Inquiry& inquiry, bool& failed);
   Computed whole_chunk(const SlotPlace& place, std::uint32_t epoch, std::uint64_t chunk, Inquiry& inquiry);

@@ -6,6 +6,7 @@
 #include <cadre/engine/operation.hpp>
 #include <cadre/engine/segment.hpp>
 #include <cadre/pool/planted.hpp>
+#include <cadre/shm/futex.hpp>
 
 namespace cadre {
 
@@ -38,7 +39,9 @@ class Application {
       Segment& segment = segments_[r_.segment];
       const bool touched = work_.scatter == ScatterMode::dense || touches(r_.segment);
       if (touched || (work_.ordered && !planted(Mistake::keep_turn))) {
-        if (!lock_segment(segment, place_.slot, work_.ordered != 0, chunk_, *place_.line, *place_.stop)) return false;
+        const std::uint64_t asked = place_.trace ? monotonic_ns() : 0;
+        if (!work_.copies_of_columns && !lock_segment(segment, place_.slot, work_.ordered != 0, chunk_, *place_.line, *place_.stop)) return false;
+        if (place_.trace) note_wait(monotonic_ns() - asked);
         if (touched) {
           if (work_.scatter == ScatterMode::dense)
             apply_dense();
@@ -48,6 +51,7 @@ class Application {
         // Under the lock, before the word advances, and again by a successor without harm.
         if (work_.ordered && last_) segment.turn.store(chunk_ + 1, std::memory_order_release);  // partner: the acquire in lock_segment
         advance(r_.segment + 1, 0);
+        if (work_.copies_of_columns) continue;
         if (!planted(Mistake::unlock_first) || segment.lock.load() == place_.slot + 1) unlock_segment(segment);  // after the word: a successor must not apply the segment again
       } else {
         advance(r_.segment + 1, 0);
@@ -57,6 +61,10 @@ class Application {
   }
 
  private:
+  void note_wait(std::uint64_t ns) const {
+    place_.trace->waited += ns;
+    protocol(reinterpret_cast<std::uint64_t*>(work_.segment_waits))[r_.segment] += ns;
+  }
   void store(bool saved) {
     r_.saved = saved;
     store_record(*place_.line, r_);
@@ -72,6 +80,7 @@ class Application {
   // Where this process writes rows [segment << shift, ...) of a column.
   std::byte* result(std::uint32_t column) const {
     const WorkColumn& c = work_.columns[column];
+    if (work_.copies_of_columns) return copy_of_column(work_, place_.slot, column) + (std::uint64_t{r_.segment} << work_.segment_shift) * size_of(c.dtype);
     return protocol(reinterpret_cast<std::byte*>(c.address)) + (std::uint64_t{r_.segment} << work_.segment_shift) * size_of(c.dtype);
   }
 
@@ -215,6 +224,27 @@ class Application {
 };
 
 }  // namespace
+
+std::byte* copy_of_column(const Work& work, std::uint32_t slot, std::uint32_t column) noexcept {
+  std::uint64_t at = work.copies_of_columns + slot * work.columns_stride;
+  for (std::uint32_t c = 0; c < column; ++c) at += rows_padded(work) * size_of(work.columns[c].dtype);
+  return reinterpret_cast<std::byte*>(at);
+}
+
+void merge_segment(const Work& work, std::uint64_t segment) noexcept {
+  const std::uint64_t rows = std::uint64_t{1} << work.segment_shift;
+  for (std::uint32_t c = 0; c < work.n_columns; ++c) {
+    const WorkColumn& column = work.columns[c];
+    with_operation(column.op, column.dtype, [&]<cadre_op op, class T>() {
+      T* out = reinterpret_cast<T*>(column.address) + segment * rows;
+      for (std::uint32_t slot = 0; slot < work.slots; ++slot) {
+        const T* own = reinterpret_cast<const T*>(copy_of_column(work, slot, c)) + segment * rows;
+        for (std::uint64_t i = 0; i < rows; ++i) out[i] = combined<op, T>(out[i], own[i]);
+      }
+    });
+    for (std::uint32_t slot = 0; slot < work.slots; ++slot) fill_identity(column, copy_of_column(work, slot, c) + segment * rows * size_of(column.dtype), rows);
+  }
+}
 
 bool apply_partial(const Work& work, const SlotPlace& place, Record record, std::uint32_t chunk, bool last) noexcept {
   return Application(work, place, record, chunk, last).run();

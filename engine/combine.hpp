@@ -15,6 +15,7 @@ struct SlotPlace {
   std::byte* image = nullptr;
   std::byte* partial = nullptr;
   const std::atomic<std::uint32_t>* stop = nullptr;
+  TraceEntry* trace = nullptr;  // of the chunk; null: nobody asked
 };
 
 /** Bytes of a slot's header and image for this work. */
@@ -22,6 +23,10 @@ std::uint64_t image_bytes(const Work& work);
 
 /** Stores a record with the fences that the protocol asks for. */
 void store_record(SlotLine& line, const Record& record) noexcept;
+
+/** Threads with copies of their own: where a slot's copy of a column is, and the putting together of a segment of all of them, which are as new after it. */
+std::byte* copy_of_column(const Work& work, std::uint32_t slot, std::uint32_t column) noexcept;
+void merge_segment(const Work& work, std::uint64_t segment) noexcept;
 
 /** Applies the slot's partial from where `record` says to the end. `last`: no further part of the chunk follows, so the turn passes to the next
     chunk. False when the job was abandoned while waiting. */

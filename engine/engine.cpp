@@ -38,6 +38,7 @@ Options resolved(Options o) {
   if (!o.journal.empty() && o.backend != Backend::processes)
     throw Error(std::string("--journal keeps what worker processes do: it can not be had with --backend ") + name_of(o.backend));
   if (o.resume && o.journal.empty()) throw Error("--resume carries on with a journal: name it with --journal DIR");
+  if (o.private_copies && o.backend != Backend::threads) throw Error(std::string("private copies of combined results are for --backend threads, not ") + name_of(o.backend));
   if (o.sandbox && o.backend != Backend::processes) throw Error(std::string("--sandbox confines worker processes; --backend ") + name_of(o.backend) + " runs kernels in this program: use processes");
   o.isa = resolve_isa(o.isa);
   return o;
@@ -57,7 +58,7 @@ HandsPlan hands_plan(const Options& o) {
 }
 
 FaultLimits fault_limits(const Options& o) {
-  return {.retries = o.retries, .skip = o.on_poison == OnPoison::skip, .max_skipped = o.max_skipped, .strict = o.strict, .verify_fraction = o.verify_fraction};
+  return {.retries = o.retries, .skip = o.on_poison == OnPoison::skip, .max_skipped = o.max_skipped, .strict = o.strict, .verify_fraction = o.verify_fraction, .private_copies = o.private_copies};
 }
 
 void tell_skipped(Report& report) {

@@ -11,6 +11,7 @@
 #include <new>
 #include <utility>
 
+#include <cadre/engine/combine.hpp>
 #include <cadre/engine/digest.hpp>
 #include <cadre/engine/engine.hpp>
 #include <cadre/engine/kernel_table.hpp>
@@ -19,6 +20,7 @@
 #include <cadre/engine/plan.hpp>
 #include <cadre/engine/stack.hpp>
 #include <cadre/shm/arena.hpp>
+#include <cadre/shm/futex.hpp>
 #include <cadre/shm/memory.hpp>
 
 namespace cadre {
@@ -195,6 +197,7 @@ void Executor::describe(Pass& pass) {
   w.code = pass.code;
   w.plan = pass.plan;
   w.n_mappings = w.n_columns = w.n_segments = w.ordered = w.copies = w.n_results = w.n_bulk = w.stream = 0;
+  w.trace = w.segment_waits = w.copies_of_columns = 0;
   w.accumulators = w.segments = w.images = w.partials = w.partial_bytes = w.previous = 0;
   w.scatter = ScatterMode::none;
   w.lines = address_of(hands_->lines());
@@ -264,6 +267,31 @@ void Executor::describe_scatter(Pass& pass, std::uint64_t row_bytes) {
   }
 }
 
+void Executor::give_private_copies(const Pass& pass, std::uint64_t row_bytes) {
+  Work& w = draft_;
+  if (w.ordered) throw Error(pass.kernel + ": combines floating-point numbers: in private copies the order would depend on which thread ran what, and so would the result");
+  w.columns_stride = round_up(rows_padded(w) * row_bytes, 4096);
+  const auto same = [&](const WorkColumn& a, const WorkColumn& b) { return b.address == rows_padded(w) && a.op == b.op && a.dtype.code == b.dtype.code && a.dtype.bits == b.dtype.bits; };
+  const bool as_new = std::equal(w.columns.begin(), w.columns.begin() + w.n_columns, private_shape_.begin(), private_shape_.end(), same);
+  if (!as_new) {
+    private_columns_.reset();
+    private_columns_ = allocate_storage(w.columns_stride * slots(), false);
+  }
+  w.copies_of_columns = address_of(private_columns_->data());
+  for (std::uint32_t slot = 0; slot < slots() && !as_new; ++slot)
+    for (std::uint32_t c = 0; c < w.n_columns; ++c) fill_identity(w.columns[c], copy_of_column(w, slot, c), rows_padded(w));
+  private_shape_.clear();  // until they are put together again
+}
+
+void Executor::merge_private_copies(Pass& pass) {
+  Work& w = draft_;
+  w.kind = WorkKind::merge;
+  post(PassStage::copy, w.n_segments, pass, {});
+  w.kind = WorkKind::kernel;
+  private_shape_.assign(w.columns.begin(), w.columns.begin() + w.n_columns);
+  for (WorkColumn& column : private_shape_) column.address = rows_padded(w);
+}
+
 void Executor::describe_memory(Pass& pass) {
   Work& w = draft_;
   std::uint64_t row_bytes = 0;
@@ -285,6 +313,7 @@ void Executor::describe_memory(Pass& pass) {
   w.stream = !w.copies && map_bytes >= kStreamFrom;
   if (w.scatter != ScatterMode::none) {
     describe_scatter(pass, row_bytes);
+    if (limits_.private_copies) give_private_copies(pass, row_bytes);
     if (w.scatter == ScatterMode::dense) {
       partial_bytes += rows_padded(w) * row_bytes;
     } else {
@@ -458,9 +487,42 @@ void Executor::run(Pass& pass, const std::function<void(std::uint64_t, std::uint
   describe_memory(pass);
   Work& w = draft_;
   if (w.n_bulk > 0) clear_columns(pass);
+  const bool traced = traces_ && !ledger_.kept() && pass.chunks > 0;
+  if (traced) prepare_trace();
+  const std::uint64_t posted = traced ? monotonic_ns() : 0;
   if (pass.chunks > 0) post(PassStage::kernel, pass.chunks, pass, progress);
+  if (traced) collect_trace(pass, posted, monotonic_ns());
+  if (w.copies_of_columns && pass.chunks > 0) merge_private_copies(pass);
   if (w.accumulators || !pass.result_names.empty() || pass.always_finish) finish(pass);
   if (!columns_.empty()) copy_columns(pass);
+}
+
+// Memory of its own: what a journal keeps does not change with it.
+void Executor::prepare_trace() {
+  Work& w = draft_;
+  const std::uint64_t waits_at = round_up(w.chunks * sizeof(TraceEntry), 64), bytes = waits_at + w.n_segments * sizeof(std::uint64_t);
+  if (!trace_area_ || trace_area_->bytes() < bytes) {
+    trace_area_.reset();
+    trace_area_ = allocate_storage(bytes, false);
+  }
+  std::memset(trace_area_->data(), 0, bytes);
+  w.trace = address_of(trace_area_->data());
+  w.segment_waits = w.trace + waits_at;
+}
+
+void Executor::collect_trace(const Pass& pass, std::uint64_t posted, std::uint64_t ended) {
+  Work& w = draft_;
+  const auto seconds = [&](std::uint64_t ns) { return static_cast<double>(ns) * 1e-9; };
+  const auto since = [&](std::uint64_t ns) { return ns > posted ? seconds(ns - posted) : 0.0; };
+  PassTrace trace{.kernel = pass.kernel, .seconds = since(ended)};
+  const auto* entries = reinterpret_cast<const TraceEntry*>(w.trace);
+  for (std::uint64_t c = 0; c < w.chunks; ++c)
+    if (const TraceEntry& e = entries[c]; e.runs > 0)
+      trace.chunks.push_back({static_cast<std::uint32_t>(c), e.slot, since(e.begin), since(e.computed), since(e.end), seconds(e.waited)});
+  const auto* waits = reinterpret_cast<const std::uint64_t*>(w.segment_waits);
+  for (std::uint32_t s = 0; s < w.n_segments; ++s) trace.segment_waits.push_back(seconds(waits[s]));
+  traces_->push_back(std::move(trace));
+  w.trace = w.segment_waits = 0;
 }
 
 void Executor::post_bulk(PassStage stage, Pass& pass) {

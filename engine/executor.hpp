@@ -59,6 +59,7 @@ struct FaultLimits {
   std::uint64_t max_skipped = 100;
   bool strict = false;
   double verify_fraction = 0;
+  bool private_copies = false;  // threads
 };
 
 class Executor {
@@ -69,6 +70,8 @@ class Executor {
 
   /** Runs one pass to its end. Throws Error (failed) when it can not be, Interrupted when a stop was asked for. */
   void run(Pass& pass, const std::function<void(std::uint64_t done, std::uint64_t chunks)>& progress = {});
+  /** Passes are traced from now on, each to the end of that list; null: not any more. */
+  void trace_to(std::vector<PassTrace>* list) { traces_ = list; }
   /** The hashes of the arrays' 1 MiB blocks, 16 bytes each, computed in parallel. */
   std::vector<std::byte> hash_blocks(const std::vector<AnyArray>& arrays);
 
@@ -101,6 +104,10 @@ class Executor {
   void clear_columns(Pass& pass);
   void copy_columns(Pass& pass);
   void post_bulk(PassStage stage, Pass& pass);
+  void give_private_copies(const Pass& pass, std::uint64_t row_bytes);
+  void merge_private_copies(Pass& pass);
+  void prepare_trace();
+  void collect_trace(const Pass& pass, std::uint64_t posted, std::uint64_t ended);
   void collect_poison(std::uint32_t epoch, const Pass& pass);
   void forget_failures(std::uint32_t epoch);
   [[noreturn]] void explain(const PoolResult& result, std::uint32_t epoch, const Pass& pass);
@@ -123,7 +130,9 @@ class Executor {
   int slots_ = 0;                        // workers, and what a journal has beyond them
 
   // Memory that stays from pass to pass, grown as needed.
-  std::shared_ptr<Storage> accumulators_, segments_, images_, finish_area_, partial_list_, hashes_;
+  std::shared_ptr<Storage> accumulators_, segments_, images_, finish_area_, partial_list_, hashes_, trace_area_, private_columns_;
+  std::vector<WorkColumn> private_shape_;  // of private_columns_, with rows in the place of addresses; empty: they are not as new
+  std::vector<PassTrace>* traces_ = nullptr;
   std::vector<std::shared_ptr<Storage>> partials_;
   std::vector<AnyArray> mapped_;         // of the current pass, for messages
   std::vector<AnyArray> columns_;        // of the current pass, in the order of Work::columns

@@ -31,6 +31,7 @@ struct Job {
   std::vector<Step> steps;
   std::uint64_t chunk = 0;                   // elements per chunk; 0: the plan's
   bool digest = true;
+  bool trace = false;                        // tell in the report which worker ran each chunk, and when; not with a journal
   /** Called in the caller about ten times a second, with chunks done and chunks of the current step. */
   std::function<void(std::size_t step, std::uint64_t done, std::uint64_t chunks)> progress;
 };

@@ -207,6 +207,11 @@ AnyArray JobRun::target(const BoundStep& step, std::uint32_t output, const Heade
 }
 
 void JobRun::run(Report& report, const std::function<void()>& computed) {
+  const struct Tracing {
+    Executor& executor;
+    ~Tracing() { executor.trace_to(nullptr); }
+  } tracing{executor_};
+  executor_.trace_to(job_.trace ? &report.trace : nullptr);
   if (journal_) restore(report);
   const bool to_compute = !journal_ || journal_->checkpoint().state == Checkpoint::State::running;
   if (to_compute) {

@@ -35,6 +35,7 @@ struct Options {
   std::vector<std::string> plugins;         // .so files with further kernels
   std::string journal;  // directory that keeps the one job of the engine resumable; "" none. Processes only, and the program's first engine
   bool resume = false;  // carry on with the job that the journal has, or begin it if there is none
+  bool private_copies = false;              // threads only: each thread combines in copies of its own, which are put together at the end
   bool sandbox = false;                     // processes only: plug-ins without network, exec, new files
 };
 

@@ -42,6 +42,19 @@ struct StepReport {
   std::vector<SmallResult> result;
 };
 
+/** A chunk of one run: who ran it and when. Times in seconds since the pass was given to the workers. */
+struct ChunkTrace {
+  std::uint32_t chunk = 0, slot = 0;
+  double begin = 0, computed = 0, end = 0;  // claimed; the kernel has returned; its part is combined
+  double waited = 0;                        // of that, for locks of segments
+};
+struct PassTrace {
+  std::string kernel;
+  double seconds = 0;                       // until the last chunk was known to be done
+  std::vector<ChunkTrace> chunks;           // by number
+  std::vector<double> segment_waits;        // seconds waited for the lock of each segment of a combined result
+};
+
 struct Report {
   std::string job;
   Backend backend{};
@@ -56,6 +69,7 @@ struct Report {
   std::vector<std::pair<std::string, std::string>> outputs;  // output's name -> file, all steps' files
   std::string digest;               // 32 hex digits; "" when not asked for
   Faults faults;
+  std::vector<PassTrace> trace;     // with Job::trace, of every pass
   std::string error;                // "" when the job was done
   int exit_code = 0;                // 0 done, 1 failed, 3 done but elements were skipped, 128+N signal N
 };

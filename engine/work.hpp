@@ -77,8 +77,15 @@ struct alignas(64) Complaint {
 };
 enum class ComplaintKind : std::uint32_t { bad_data, mapping, engine, poison, too_many, vain, finish, impure };
 
-enum class WorkKind : std::uint32_t { kernel, finish, digest, bulk };
+enum class WorkKind : std::uint32_t { kernel, finish, digest, bulk, merge };
 enum class ScatterMode : std::uint32_t { none, dense, sparse };
+
+/** Where one run of a pass spent its time, by chunk: written by the slot that runs the chunk, where somebody asked for it. monotonic_ns. */
+struct TraceEntry {
+  std::uint64_t begin, computed, end;  // claimed; the kernel has returned; combined
+  std::uint64_t waited;                // of that, ns for locks of segments
+  std::uint32_t slot, runs;            // runs: 0 it was not run; more than 1: again, after a death
+};
 
 struct Work {
   WorkKind kind = WorkKind::kernel;
@@ -138,6 +145,14 @@ struct Work {
 
   /* digest: hashes of 1 MiB blocks of the inputs' bytes; block numbers are the index space. */
   std::uint64_t hashes = 0;            // 16 bytes a block
+
+  /* Threads that combine in copies of their own (Options::private_copies); kind merge puts them together, its chunks are segments. 0: none. */
+  std::uint64_t copies_of_columns = 0; // the first slot's, column after column; `columns_stride` apart
+  std::uint64_t columns_stride = 0;
+
+  /* Both 0 where no trace was asked for. */
+  std::uint64_t trace = 0;             // TraceEntry[chunks]
+  std::uint64_t segment_waits = 0;     // std::uint64_t[n_segments]: ns waited for each; guarded by the segment's lock
 
   /* bulk: blocks of all entries, one after the other, are the index space. */
   std::uint32_t n_bulk = 0;

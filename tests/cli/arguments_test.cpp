@@ -91,7 +91,7 @@ TEST(CliUsage, UnknownChoicesAreRefusedWithTheKnownOnes) {
 }
 
 TEST(CliUsage, WhatIsNotBuiltYetSaysSo) {
-  for (const char* command : {"compare", "manager"})
+  for (const char* command : {"manager"})
     for (const char* more : {"x", "--help", "--listen"}) expect_refused({command, more}, std::string("cadre ") + command + " is not built yet");
 }
 

@@ -71,6 +71,68 @@ TEST_P(Jobs, ArraysOfTheProgramAreReadAndWritten) {
   EXPECT_TRUE(report.outputs.empty());
 }
 
+TEST_P(Jobs, ATraceTellsOfEveryChunkOnceAndInOrder) {
+  Engine engine(GetParam().options());
+  Job job{.name = "trace", .arrays = {{"x", filled<double>(engine, 100'003, 0, 1)}}};
+  job.steps = {step("standardize", {"x"}, {"z"}), step("histogram", {"z"}, {"counts"}, {{"bins", std::int64_t{70'000}}, {"lo", -3.0}, {"hi", 3.0}})};
+  job.chunk = 1000;
+  EXPECT_TRUE(engine.run(job).trace.empty());
+  job.trace = true;
+  const Report report = engine.run(job);
+  EXPECT_EQ(report.error, "");
+  ASSERT_EQ(report.trace.size(), 3u);  // standardize has two passes
+  for (const PassTrace& pass : report.trace) {
+    ASSERT_EQ(pass.chunks.size(), 101u) << pass.kernel;
+    for (std::uint32_t i = 0; i < 101; ++i) {
+      const ChunkTrace& c = pass.chunks[i];
+      EXPECT_EQ(c.chunk, i);
+      EXPECT_LT(c.slot, static_cast<std::uint32_t>(GetParam().workers));
+      EXPECT_GE(c.begin, 0);
+      EXPECT_LE(c.begin, c.computed);
+      EXPECT_LE(c.computed, c.end);
+      EXPECT_LE(c.end, pass.seconds);
+      EXPECT_LE(c.waited, c.end - c.begin + 1e-9);
+    }
+  }
+  EXPECT_TRUE(report.trace[0].segment_waits.empty());
+  EXPECT_FALSE(report.trace[2].segment_waits.empty());
+  job.trace = false;
+  EXPECT_TRUE(engine.run(job).trace.empty());
+}
+
+TEST(PrivateCopies, GiveTheCountsOfSegmentsRunAfterRun) {
+  for (const std::int64_t bins : {100, 300'000}) {  // dense and sparse
+    const auto counts = [&](const Options& options, int runs) {
+      Engine engine(options);
+      Job job{.name = "counts", .arrays = {{"x", filled<double>(engine, 200'003, 0, 1, 5)}}};
+      job.steps = {step("histogram", {"x"}, {"counts"}, {{"bins", bins}, {"lo", 0.0}, {"hi", 1.0}})};
+      job.chunk = 5000;
+      std::string digest;
+      for (int i = 0; i < runs; ++i) {
+        const Report report = engine.run(job);
+        EXPECT_EQ(report.error, "");
+        EXPECT_TRUE(i == 0 || report.digest == digest) << "run " << i << " of " << bins;
+        digest = report.digest;
+      }
+      return digest;
+    };
+    EXPECT_EQ(counts({.backend = Backend::threads, .workers = 3, .private_copies = true}, 3), counts({.backend = Backend::serial}, 1)) << bins;
+  }
+}
+
+TEST(PrivateCopies, AreRefusedWhereTheResultWouldDependOnThem) {
+  EXPECT_THROW(Engine({.backend = Backend::processes, .private_copies = true}), Error);
+  Engine engine({.backend = Backend::threads, .workers = 2, .private_copies = true});
+  Job job{.name = "sums", .arrays = {{"k", filled(DType::i64, {1000}, 0, 9, 1)}, {"v", filled(DType::f64, {1000}, 0, 1, 2)}}};
+  job.steps = {step("group_sum", {"k", "v"}, {"sum"})};
+  try {
+    const Report report = engine.run(job);
+    EXPECT_NE(report.error.find("private copies"), std::string::npos) << report.error;
+  } catch (const Error& e) {
+    EXPECT_NE(std::string(e.what()).find("private copies"), std::string::npos) << e.what();
+  }
+}
+
 TEST_P(Jobs, FaultJ3_AnElementwiseKernelRunsInPlaceExactlyOnce) {
   Engine engine(GetParam().options());
   const auto x = filled<double>(engine, 300'007, -10, 10), y = filled<double>(engine, 300'007, -10, 10, 1);

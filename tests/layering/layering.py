@@ -21,9 +21,10 @@ ARROWS = {
     "talk": {"talk", "pool", "sync", "shm"},
     "sockets": {"sockets", "talk", "pool", "sync", "shm"},
     "engine": {"engine", "pool", "kernels", "sync", "shm"},
+    "compare": {"compare", "engine", "pool", "kernels", "sync", "shm"},
     "tasks": {"tasks", "engine", "talk", "pool", "sync", "shm"},
     "cadre.hpp": {"tasks", "engine", "sockets", "talk", "logging", "pool", "kernels", "sync", "shm"},
-    "cli": {"cli", "cadre.hpp", "tasks", "engine", "sockets", "talk", "logging", "pool", "kernels", "sync", "shm"},
+    "cli": {"cli", "compare", "cadre.hpp", "tasks", "engine", "sockets", "talk", "logging", "pool", "kernels", "sync", "shm"},
 }
 SUFFIXES = {".hpp", ".cpp", ".h", ".c", ".inc", ".ipp"}
 

@@ -1,0 +1,126 @@
+/* cadre compare: serial, threads and processes on one job, and which is better, by how much, and why. */
+#include <unistd.h>
+
+#include <fstream>
+#include <memory>
+
+#include <cadre/compare/comparison.hpp>
+#include <cadre/compare/page.hpp>
+#include <cadre/compare/text_report.hpp>
+#include <cadre/pool/cpus.hpp>
+#include <cadre/pool/board.hpp>
+
+#include "commands.hpp"
+#include "job_arguments.hpp"
+#include "output.hpp"
+
+namespace cadre::cli {
+namespace {
+
+struct Arguments {
+  JobArguments job;
+  std::string backends = "serial,threads,processes", workers, sizes, report, csv;
+  double max_time = 60;
+};
+
+// Flags of run that mean nothing where a job is run many times on several backends, and what is to be done instead.
+constexpr struct {
+  const char* flag;
+  const char* remedy;
+} kRefused[] = {
+    {"backend", "--backends says what is compared: serial,threads,processes"},
+    {"journal", "a journal keeps one run of a job, and here it is run many times"},
+    {"resume", "a journal keeps one run of a job, and here it is run many times"},
+};
+
+void write_file(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text;
+  file.flush();
+  if (!file) throw Error("write " + path + ": it can not be written", Error::Kind::failed);
+}
+
+/** Whether it can be written is found out before hours of measuring. */
+void check_writable(const std::string& path) {
+  if (path.empty()) return;
+  const std::string folder = path.find('/') == std::string::npos ? "." : path.substr(0, path.rfind('/') + 1);
+  if (access(path.c_str(), F_OK) == 0 ? access(path.c_str(), W_OK) != 0 : access(folder.c_str(), W_OK) != 0) throw Error(path + ": it can not be written; name a file in a directory that may be written to");
+}
+
+/** One line on a terminal, drawn over itself. */
+class Line {
+ public:
+  explicit Line(bool wanted) : enabled_(wanted && isatty(STDERR_FILENO)) {}
+  ~Line() {
+    if (drawn_) (void)!write(STDERR_FILENO, "\r\x1b[K", 4);
+  }
+  void show(const std::string& text) {
+    if (!enabled_) return;
+    const std::string line = "\r\x1b[K" + text.substr(0, 78);
+    (void)!write(STDERR_FILENO, line.data(), line.size());
+    drawn_ = true;
+  }
+
+ private:
+  const bool enabled_;
+  bool drawn_ = false;
+};
+
+int compare(const Arguments& a, Context& context) {
+  for (const auto& [flag, remedy] : kRefused)
+    if (a.job.values.contains(flag) || a.job.switches.contains(flag)) throw Error(std::string("--") + flag + ": " + remedy);
+  RunSettings settings;
+  std::optional<Build> built;
+  compare::ComparisonPlan plan;
+  plan.job = job_of(a.job, settings, built, "compare");
+  context.json = settings.json;
+  plan.options = settings.options;
+  plan.backends = compare::parse_backends(a.backends, settings.options);
+  if (!a.workers.empty())
+    for (const std::uint64_t n : compare::parse_numbers("--workers", a.workers, kMaxWorkers, false)) plan.workers.push_back(static_cast<int>(n));
+  else if (settings.options.workers > 0)
+    plan.workers = {settings.options.workers};
+  if (!a.sizes.empty()) plan.sizes = compare::parse_numbers("--sizes", a.sizes, std::uint64_t{1} << 40, true);
+  if (!(a.max_time > 0)) throw Error("--max-time: not a number of seconds above 0");
+  plan.max_time = a.max_time;
+  check_writable(a.csv);
+  check_writable(a.report);
+
+  compare::Comparison comparison;
+  {
+    Line line(settings.progress && !settings.quiet);
+    plan.progress = [&](const std::string& text) { line.show("comparing: " + text); };
+    comparison = compare::compare_backends(plan);
+  }
+  if (!a.csv.empty()) write_file(a.csv, to_csv(comparison));
+  if (!a.report.empty()) write_file(a.report, to_page(comparison));
+  for (const std::string& warning : comparison.warnings) complain("warning: " + warning);
+  if (!comparison.error.empty()) complain(comparison.error);
+  write_out(settings.json ? to_json(comparison) + "\n" : settings.quiet ? comparison.verdict + "\n" : to_text(comparison));
+  return comparison.error.empty() ? 0 : 1;
+}
+
+}  // namespace
+
+Command add_compare(CLI::App& program, Context& context) {
+  CLI::App* app = program.add_subcommand("compare", "Run a job on serial, threads and processes, and tell which is better, by how much, and why");
+  app->allow_extras();
+  app->footer(
+      "examples\n"
+      "  cadre compare sum --in prices.npy\n"
+      "  cadre compare histogram --in x.npy --param bins=1000 --param lo=0 --param hi=1 --workers 1,2,4 --report out.html\n"
+      "  cadre compare axpy --in x.npy --in y.npy --param a=2 --backends threads,processes,processes:pages=4k,processes:start=spawn\n"
+      "  cadre compare fares.toml --sizes 1M,16M --max-time 300 --json\n\n"
+      "Nothing is written but what --report and --csv name. Each backend runs in processes of its own; their runs take turns. Above 1, a ratio says how many times faster.");
+  auto a = std::make_shared<Arguments>();
+  add_job_arguments(*app, a->job, {"workers"});
+  app->add_option("--backends", a->backends, "what is compared (default serial,threads,processes); settings behind colons: processes:pages=4k, processes:start=spawn, processes:pin=no, threads:combine=private")->type_name("LIST");
+  app->add_option("--workers", a->workers, "numbers of workers to compare with, like 1,2,4 (default: the CPUs that this process may really use)")->type_name("LIST");
+  app->add_option("--sizes", a->sizes, "rows of the arrays, like 1M,16M: the data are cut off or repeated (default: as they are)")->type_name("LIST");
+  app->add_option("--max-time", a->max_time, "stop then, however wide the intervals are (default 60)")->type_name("SECONDS");
+  app->add_option("--report", a->report, "write a page with plots, tables and all samples, which needs nothing else")->type_name("FILE.html");
+  app->add_option("--csv", a->csv, "write every run to a file")->type_name("FILE");
+  return {app, [a, &context] { return compare(*a, context); }};
+}
+
+}  // namespace cadre::cli

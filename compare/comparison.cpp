@@ -159,10 +159,10 @@ class PointRun {
     const auto in_turn = [&](std::size_t round, auto&& f) {
       for (std::size_t i = 0; i < seats.size(); ++i) f(seats[(i + round) % seats.size()]);
     };
+    const auto begin = Clock::now();
+    const double share = budget_ / (1.2 * kLeastBlocks);  // some of it is for the end of the block
     say(0);
     in_turn(block_, [&](Seat& seat) { open(seat); });
-    const auto begin = Clock::now();
-    const double share = budget_ / (2.0 * kLeastBlocks);
     for (std::size_t round = 0; round < kMostRounds; ++round) {
       if (round >= kLeastRounds && (seconds_since(begin) > share || seconds_since(began_) > budget_)) break;
       say(round);

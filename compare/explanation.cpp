@@ -12,6 +12,7 @@ namespace {
 
 constexpr double kNoisyLoad = 0.05;   // CPUs
 constexpr double kNoisyDrift = 0.03;
+constexpr double kTooWide = 0.05;     // of an interval that holds 1
 constexpr double kNearRoof = 0.75;    // of the memory stream: from here on memory is what a run waits for
 
 std::string percent(double share) { return three_digits(share * 100) + " %"; }
@@ -139,6 +140,8 @@ std::string explain_point(const Comparison& all, const Point& point) {
   const bool known = std::isfinite(ratio.high);
   if (!known) {
     text = "There was time for one block only, so that no interval can be given: " + name_a + " took " + time_text(a.median) + ", " + name_b + " " + time_text(b.median) + ". Give --max-time more seconds.";
+  } else if (ratio.holds(1) && ratio.relative_width() > kTooWide) {
+    text = "Which of " + name_a + " and " + name_b + " is faster can not be told: the ratio lies between " + interval_text(ratio) + " (95 %). See the warnings, or give --max-time more seconds.";
   } else if (ratio.holds(1) || std::abs(ratio.value - 1) < 0.005) {
     text = name_a + " and " + name_b + " take the same time as far as can be told: the ratio is " + three_digits(ratio.value) + " (95 %: " + interval_text(ratio) + ")." + why_equal(all, point, a, b);
   } else {

@@ -45,7 +45,7 @@ TEST(CliHelp, HelpOfRunNamesEveryFlagOfTheContract) {
 }
 
 TEST(CliUsage, NoCommandAndUnknownCommandsAreRefused) {
-  expect_refused({}, "no command: cadre run, cadre kernels, cadre new, cadre build, cadre check or cadre doctor; see cadre --help");
+  expect_refused({}, "no command: cadre run, cadre compare, cadre kernels, cadre new, cadre build, cadre check or cadre doctor; see cadre --help");
   expect_refused({"rnu"}, "there is no command rnu; did you mean cadre run?");
   expect_refused({"--frobnicate"}, "unknown option --frobnicate; see cadre --help");
 }

@@ -6,8 +6,9 @@
 
 #include <cadre/compare/comparison.hpp>
 #include <cadre/compare/page.hpp>
+#include <cadre/compare/suite.hpp>
 #include <cadre/compare/text_report.hpp>
-#include <cadre/pool/cpus.hpp>
+#include <cadre/kernels/registry.hpp>
 #include <cadre/pool/board.hpp>
 
 #include "commands.hpp"
@@ -20,7 +21,8 @@ namespace {
 struct Arguments {
   JobArguments job;
   std::string backends = "serial,threads,processes", workers, sizes, report, csv;
-  double max_time = 60;
+  double max_time = 0;  // 0: the default
+  bool suite = false;
 };
 
 // Flags of run that mean nothing where a job is run many times on several backends, and what is to be done instead.
@@ -66,9 +68,48 @@ class Line {
   bool drawn_ = false;
 };
 
+std::vector<int> numbers_of_workers(const Arguments& a, const RunSettings& settings) {
+  std::vector<int> all;
+  if (a.workers.empty()) return settings.options.workers > 0 ? std::vector<int>{settings.options.workers} : all;
+  for (const std::uint64_t n : compare::parse_numbers("--workers", a.workers, kMaxWorkers, false)) all.push_back(static_cast<int>(n));
+  return all;
+}
+
+std::vector<std::uint64_t> sizes_of(const Arguments& a) { return a.sizes.empty() ? std::vector<std::uint64_t>{} : compare::parse_numbers("--sizes", a.sizes, std::uint64_t{1} << 40, true); }
+
+int suite(const Arguments& a, Context& context) {
+  const bool given = !a.job.target.empty() || !a.job.expression.empty() || !a.job.in.empty() || !a.job.out.empty() || !a.job.params.empty();
+  if (given) throw Error("--suite has jobs of its own: give no kernel, files or parameters with it");
+  if (!a.csv.empty()) throw Error("--csv is of one job: with --suite, --json has every run");
+  RunSettings settings;
+  for (const auto& [name, value] : a.job.values) apply_flag(settings, name, value, "");
+  for (const auto& [name, on] : a.job.switches) apply_flag(settings, name, "true", "");
+  context.json = settings.json;
+  compare::SuitePlan plan{.options = settings.options, .workers = numbers_of_workers(a, settings)};
+  if (a.max_time > 0) plan.max_time = a.max_time;
+  const std::vector<std::uint64_t> sizes = sizes_of(a);
+  if (!sizes.empty()) plan.most_rows = sizes.back();
+  check_writable(a.report);
+  const Build built = build_plugin({.sources = {}, .text = compare::suite_kernels_text(), .levels = {name_of(best_level())}});
+  plan.plugin = built.library;
+  std::vector<compare::SuiteEntry> entries;
+  {
+    Line line(settings.progress && !settings.quiet);
+    plan.progress = [&](const std::string& text) { line.show(text); };
+    entries = compare::run_suite(plan);
+  }
+  if (!a.report.empty()) write_file(a.report, to_page(entries));
+  for (const compare::SuiteEntry& entry : entries)
+    for (const std::string& warning : entry.comparison.warnings) complain("warning: " + entry.name + ": " + warning);
+  write_out(settings.json ? to_json(entries) + "\n" : to_text(entries));
+  return 0;
+}
+
 int compare(const Arguments& a, Context& context) {
   for (const auto& [flag, remedy] : kRefused)
     if (a.job.values.contains(flag) || a.job.switches.contains(flag)) throw Error(std::string("--") + flag + ": " + remedy);
+  if (a.max_time < 0 || !(a.max_time <= 1e9)) throw Error("--max-time: not a number of seconds above 0");
+  if (a.suite) return suite(a, context);
   RunSettings settings;
   std::optional<Build> built;
   compare::ComparisonPlan plan;
@@ -76,13 +117,9 @@ int compare(const Arguments& a, Context& context) {
   context.json = settings.json;
   plan.options = settings.options;
   plan.backends = compare::parse_backends(a.backends, settings.options);
-  if (!a.workers.empty())
-    for (const std::uint64_t n : compare::parse_numbers("--workers", a.workers, kMaxWorkers, false)) plan.workers.push_back(static_cast<int>(n));
-  else if (settings.options.workers > 0)
-    plan.workers = {settings.options.workers};
-  if (!a.sizes.empty()) plan.sizes = compare::parse_numbers("--sizes", a.sizes, std::uint64_t{1} << 40, true);
-  if (!(a.max_time > 0)) throw Error("--max-time: not a number of seconds above 0");
-  plan.max_time = a.max_time;
+  plan.workers = numbers_of_workers(a, settings);
+  plan.sizes = sizes_of(a);
+  if (a.max_time > 0) plan.max_time = a.max_time;
   check_writable(a.csv);
   check_writable(a.report);
 
@@ -110,6 +147,7 @@ Command add_compare(CLI::App& program, Context& context) {
       "  cadre compare sum --in prices.npy\n"
       "  cadre compare histogram --in x.npy --param bins=1000 --param lo=0 --param hi=1 --workers 1,2,4 --report out.html\n"
       "  cadre compare axpy --in x.npy --in y.npy --param a=2 --backends threads,processes,processes:pages=4k,processes:start=spawn\n"
+      "  cadre compare --suite --report suite.html\n"
       "  cadre compare fares.toml --sizes 1M,16M --max-time 300 --json\n\n"
       "Nothing is written but what --report and --csv name. Each backend runs in processes of its own; their runs take turns. Above 1, a ratio says how many times faster.");
   auto a = std::make_shared<Arguments>();
@@ -117,7 +155,8 @@ Command add_compare(CLI::App& program, Context& context) {
   app->add_option("--backends", a->backends, "what is compared (default serial,threads,processes); settings behind colons: processes:pages=4k, processes:start=spawn, processes:pin=no, threads:combine=private")->type_name("LIST");
   app->add_option("--workers", a->workers, "numbers of workers to compare with, like 1,2,4 (default: the CPUs that this process may really use)")->type_name("LIST");
   app->add_option("--sizes", a->sizes, "rows of the arrays, like 1M,16M: the data are cut off or repeated (default: as they are)")->type_name("LIST");
-  app->add_option("--max-time", a->max_time, "stop then, however wide the intervals are (default 60)")->type_name("SECONDS");
+  app->add_option("--max-time", a->max_time, "stop then, however wide the intervals are (default 60; with --suite 150)")->type_name("SECONDS");
+  app->add_flag("--suite", a->suite, "a standard set of jobs instead of one, from memory-bound to crashing; --sizes is then the most rows of any; needs a C++ compiler");
   app->add_option("--report", a->report, "write a page with plots, tables and all samples, which needs nothing else")->type_name("FILE.html");
   app->add_option("--csv", a->csv, "write every run to a file")->type_name("FILE");
   return {app, [a, &context] { return compare(*a, context); }};

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,7 @@ struct ComparisonPlan {
   std::vector<std::uint64_t> sizes;      // rows; empty: the files as they are
   double max_time = 60;                  // seconds for all points together
   double wanted_width = 0.02;            // of the interval of each ratio
+  std::optional<MachineLimits> limits = {};  // where they are known already
   /** Called now and then with a line on what is being done; may be empty. */
   std::function<void(const std::string&)> progress;
 };

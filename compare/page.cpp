@@ -2,15 +2,11 @@
 
 #include <string_view>
 
+#include <cadre/compare/included_file.hpp>
 #include <cadre/compare/text_report.hpp>
 
-// Both files become part of the program, so that an install needs neither.
-#define CADRE_INCLUDE_FILE(name, path)                                                                 \
-  asm(".section .rodata\n.global cadre_" name "\ncadre_" name ":\n.incbin \"" path "\"\n"              \
-      ".global cadre_" name "_end\ncadre_" name "_end:\n.byte 0\n.previous\n")
-CADRE_INCLUDE_FILE("page_template", CADRE_PAGE_TEMPLATE);
-CADRE_INCLUDE_FILE("page_library", CADRE_PAGE_LIBRARY);
-extern "C" const char cadre_page_template[], cadre_page_template_end[], cadre_page_library[], cadre_page_library_end[];
+CADRE_INCLUDE_FILE(page_template, CADRE_PAGE_TEMPLATE);
+CADRE_INCLUDE_FILE(page_library, CADRE_PAGE_LIBRARY);
 
 namespace cadre::compare {
 namespace {
@@ -32,11 +28,8 @@ std::string in_script(const std::string& json) {
   return all;
 }
 
-}  // namespace
-
-std::string to_page(const Comparison& comparison) {
-  const std::string_view page(cadre_page_template, static_cast<std::size_t>(cadre_page_template_end - cadre_page_template));
-  const std::string_view library(cadre_page_library, static_cast<std::size_t>(cadre_page_library_end - cadre_page_library));
+std::string page_of(const std::string& title, const std::string& json) {
+  const std::string_view page = included_page_template();
   std::string all;
   std::size_t at = 0;
   const auto fill = [&](std::string_view mark, std::string_view with) {
@@ -44,10 +37,15 @@ std::string to_page(const Comparison& comparison) {
     all.append(page.substr(at, place - at)).append(with);
     at = place + mark.size();
   };
-  fill("@TITLE@", escaped(comparison.job + ": processes or threads?"));
-  fill("@DATA@", in_script(to_json(comparison)));
-  fill("@LIBRARY@", library);
+  fill("@TITLE@", escaped(title));
+  fill("@DATA@", in_script(json));
+  fill("@LIBRARY@", included_page_library());
   return all.append(page.substr(at));
 }
+
+}  // namespace
+
+std::string to_page(const Comparison& comparison) { return page_of(comparison.job + ": processes or threads?", to_json(comparison)); }
+std::string to_page(const std::vector<SuiteEntry>& suite) { return page_of("Processes or threads?", to_json(suite)); }
 
 }  // namespace cadre::compare

@@ -33,7 +33,7 @@ class Compare : public ::testing::Test {
   Outcome compare(Arguments more) {
     more.insert(more.begin(), "compare");
     if (std::find(more.begin(), more.end(), "--max-time") == more.end()) more.insert(more.end(), {"--max-time", "0.2"});
-    return run_cadre(more, {.environment = {{"ASAN_OPTIONS", "handle_segv=0:handle_sigbus=0:handle_abort=0:use_sigaltstack=0:detect_leaks=0"}}, .folder = folder_.path()});
+    return run_cadre(more, {.environment = {{"CADRE_CACHE_DIR", folder_ / "cache"}, {"ASAN_OPTIONS", "handle_segv=0:handle_sigbus=0:handle_abort=0:use_sigaltstack=0:detect_leaks=0"}}, .folder = folder_.path()});
   }
   Json json(Arguments more, int exit = 0) {
     more.push_back("--json");
@@ -213,6 +213,7 @@ TEST_F(Compare, BadUsageIsRefusedBeforeAnythingIsMeasured) {
   expect_refused({"sum", "--in", "x.npy", "--csv", "nowhere/runs.csv"}, "nowhere/runs.csv: it can not be written");
   expect_refused({"sum", "--in", "missing.npy"}, "missing.npy");
   expect_refused({"sums", "--in", "x.npy"}, "did you mean sum?");
+  expect_refused({"--suite", "--in", "x.npy"}, "--suite has jobs of its own");
   expect_refused({}, "compare what? cadre compare KERNEL");
   expect_refused({"monte_carlo_option", "--sizes", "1K"}, "monte_carlo_option");
 }

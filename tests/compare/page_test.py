@@ -2,6 +2,8 @@
 """Opens a report of `cadre compare` in Chromium, headless, at desktop and phone width: every plot shows something, no script fails, nothing is wider than the screen.
 
     page_test.py CADRE       exit 77, which skips, where there is no Chromium
+
+The suite is run as well, small and in little time: every entry gets to its end, and what must crash does.
 """
 import html
 import json
@@ -73,12 +75,17 @@ def check(told, title, backends, width):
     expect(len(told["verdict"]) > 20, f"{where}: the verdict is {told['verdict']!r}")
 
 
+def check_suite(suite):
+    expect(len(suite["suite"]) >= 10, f"the suite has {len(suite['suite'])} entries")
+    for entry in suite["suite"]:
+        for contestant in entry["comparison"]["points"][0]["contestants"]:
+            dies = entry["name"] == "a crash" and contestant["backend"] != "processes"
+            expect((contestant["error"] is not None) == dies, f"{entry['name']}: {contestant['backend']}: {contestant['error']}")
+
+
 def main():
     cadre = pathlib.Path(sys.argv[1]).resolve()
     chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if not chromium:
-        print("skipped: there is no Chromium; to run this test: apt-get install --no-install-recommends chromium")
-        sys.exit(77)
     with tempfile.TemporaryDirectory(prefix="cadre-page-", ignore_cleanup_errors=True) as folder:
         work = pathlib.Path(folder)
         np.save(work / "x.npy", np.random.default_rng(3).random(400_000))
@@ -88,18 +95,28 @@ def main():
         runs = {
             "bars": ["histogram", "--in", str(odd), "--param", "bins=5000", "--param", "lo=0", "--param", "hi=1", "--workers", "2"],
             "lines": ["moments", "--in", str(work / "x.npy"), "--workers", "1,2,3", "--sizes", "100K,400K", "--backends", "serial,threads,processes,processes"],
+            "suite": ["--suite", "--sizes", "4K", "--workers", "2"],
         }
         for title, arguments in runs.items():
             report = work / f"{title}.html"
-            done = subprocess.run([cadre, "compare", *arguments, "--max-time", "0.5", "--report", report, "--quiet"], capture_output=True, text=True, env=os.environ | {"ASAN_OPTIONS": "detect_leaks=0"})
+            done = subprocess.run([cadre, "compare", *arguments, "--max-time", "1", "--report", report, "--json"], capture_output=True, text=True, env=os.environ | {"CADRE_CACHE_DIR": str(work / "cache")})
             expect(done.returncode == 0, f"{title}: exit {done.returncode}\n{done.stdout}{done.stderr}")
+            if title == "suite":
+                check_suite(json.loads(done.stdout))
             page = report.read_text()
+            if not chromium:
+                continue
             expect(not re.search(r"""(src|href)\s*=\s*["']?(https?:)?//""", page.split('<script type="application/json"')[0]), f"{title}: the page fetches something")
             copy = work / f"{title}-watched.html"
             copy.write_text(page.replace("<head>", "<head>" + WATCH, 1).replace("</body>", ASK + "</body>"))
             backends = ["serial", "threads", "processes #1", "processes #2"] if title == "lines" else ["serial", "threads", "processes"]
+            if title == "suite":
+                backends.append("processes:pages=4k")
             for width in (1280, 500):  # 500: the least that Chromium opens; narrower is left to the layout's own minimum
                 check(look(chromium, copy, width, folder), title, backends, width)
+    if not chromium:
+        print("skipped: there is no Chromium; to open the pages: apt-get install --no-install-recommends chromium")
+        sys.exit(77)
     print("no faults")
 
 

@@ -172,23 +172,23 @@ std::string digests_text(const Point& point) {
 }
 
 std::string judge_point(const Point& point) {
-  const ContestantResult *odd = nullptr, *steady_first = nullptr;
-  bool threads_vary = false, others_vary = false, steady_differ = false;
+  const ContestantResult *odd = nullptr, *right = nullptr;  // right: the first that is not on threads, as far as anybody is
+  bool threads_differ = false, others_vary = false;
+  for (const ContestantResult& c : point.contestants)
+    if (!c.digests.empty() && (!right || (right->spec.backend == Backend::threads && c.spec.backend != Backend::threads))) right = &c;
   for (const ContestantResult& c : point.contestants) {
     if (c.digests.empty()) continue;
-    if (c.digests.size() > 1) (c.spec.backend == Backend::threads ? threads_vary : others_vary) = true;
-    if (c.digests.size() == 1 && !steady_first) steady_first = &c;
-    if (c.digests.size() == 1 && steady_first && c.digests.begin()->first != steady_first->digests.begin()->first) {
-      steady_differ = true;
-      odd = &c;
-    }
+    const bool threads = c.spec.backend == Backend::threads, like = c.digests.size() == 1 && c.digests.begin()->first == right->digests.begin()->first;
+    threads_differ |= threads && !like;
+    others_vary |= !threads && c.digests.size() > 1;
+    if (!threads && !like) odd = &c;
   }
   const std::string what = "the results differ: " + digests_text(point) + ". ";
-  if (threads_vary && !others_vary && !steady_differ)
-    return what + "The kernel is not thread-safe: on threads it changes what other threads are using (a static or global variable?), and times of a wrong result mean nothing. --backends serial,processes compares what is right; cadre check looks closer";
   if (others_vary) return what + "The kernel is not a function of its inputs: even one backend gives several results";
-  if (steady_differ)
-    return what + "The result depends on where the kernel runs (" + name_of(point, *odd) + " is not like " + name_of(point, *steady_first) + "): it uses something that is not an input, like its process, its thread or how many calls came before";
+  if (odd)
+    return what + "The result depends on where the kernel runs (" + name_of(point, *odd) + " is not like " + name_of(point, *right) + "): it uses something that is not an input, like its process, its thread or how many calls came before";
+  if (threads_differ)
+    return what + "The kernel is not thread-safe: on threads it changes what other threads are using (a static or global variable?), and times of a wrong result mean nothing. --backends serial,processes compares what is right; cadre check looks closer";
   for (const ContestantResult& c : point.contestants)
     if (!c.error.empty()) {
       const bool threads = c.spec.backend == Backend::threads, died = c.error.find("its process died") == 0;

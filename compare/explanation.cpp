@@ -85,13 +85,13 @@ std::string why_different(const Comparison& all, const Point& point, const Conte
     parts.push_back(s[r.kind].amount + s[r.kind].words + ", against " + f[r.kind].amount + " (" + percent(r.seconds / gap) + " of the difference)");
   }
   const std::string loser = name_of(point, slow), winner = name_of(point, fast);
-  if (!parts.empty()) text += " What " + loser + " pays more than " + winner + ": " + list_of(parts) + ".";
+  if (!parts.empty()) text += " What it costs more on " + loser + " than on " + winner + ": " + list_of(parts) + ".";
   if (explained < 0.5 * gap) {
     text += parts.empty() ? " None of the figures below explains it" : " That leaves " + percent(1 - explained / gap) + " of the difference unexplained";
     text += ": it lies in what is not measured here (cache and TLB misses where the machine has no counters for them, where memory happens to lie).";
   }
   if (slow.figures.participants + 0.5 < slow.workers && slow.workers > 1)
-    text += " In " + loser + " only " + three_digits(slow.figures.participants) + " of " + std::to_string(slow.workers) + " workers ran a chunk: the job was over before the others had woken.";
+    text += " On " + loser + " only " + three_digits(slow.figures.participants) + " of " + std::to_string(slow.workers) + " workers ran a chunk: the job was over before the others had woken.";
   return text;
 }
 
@@ -143,16 +143,16 @@ std::string explain_point(const Comparison& all, const Point& point) {
   } else if (ratio.holds(1) && ratio.relative_width() > kTooWide) {
     text = "Which of " + name_a + " and " + name_b + " is faster can not be told: the ratio lies between " + interval_text(ratio) + " (95 %). See the warnings, or give --max-time more seconds.";
   } else if (ratio.holds(1) || std::abs(ratio.value - 1) < 0.005) {
-    text = name_a + " and " + name_b + " take the same time as far as can be told: the ratio is " + three_digits(ratio.value) + " (95 %: " + interval_text(ratio) + ")." + why_equal(all, point, a, b);
+    text = "On " + name_a + " and on " + name_b + " the job takes the same time as far as can be told: the ratio is " + three_digits(ratio.value) + " (95 %: " + interval_text(ratio) + ")." + why_equal(all, point, a, b);
   } else {
     const ContestantResult &fast = ratio.value > 1 ? a : b, &slow = ratio.value > 1 ? b : a;
     const double by = ratio.value > 1 ? ratio.value : 1 / ratio.value;
     const Interval of_fast = ratio.value > 1 ? ratio : Interval{1 / ratio.high, 1 / ratio.value, 1 / ratio.low};
-    text = name_of(point, fast) + " is faster than " + name_of(point, slow) + ", by " + percent(by - 1) + " (ratio " + three_digits(by) + ", 95 %: " + interval_text(of_fast) + "; " + time_text(fast.median) + " against " +
+    text = "On " + name_of(point, fast) + " the job is faster than on " + name_of(point, slow) + ", by " + percent(by - 1) + " (ratio " + three_digits(by) + ", 95 %: " + interval_text(of_fast) + "; " + time_text(fast.median) + " against " +
            time_text(slow.median) + ")." + why_different(all, point, fast, slow);
     const double roof = roof_of(all, point, fast.workers);
     if (roof > 0 && fast.bytes_per_second / roof >= kNearRoof && point.bytes > static_cast<double>(all.machine.last_cache))
-      text += " " + name_of(point, fast) + " moves " + percent(fast.bytes_per_second / roof) + " of what memory can stream here.";
+      text += " That is " + percent(fast.bytes_per_second / roof) + " of what memory streams here at most.";
   }
   if (serial && processes && threads && processes->workers > 1)
     text += " Against serial the speed-up is " + three_digits(processes->to_serial.value) + " with " + std::to_string(processes->workers) + " processes and " + three_digits(threads->to_serial.value) + " with as many threads.";

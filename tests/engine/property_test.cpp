@@ -111,7 +111,6 @@ class Bench {
   struct Memory {  // all that changes while a partial is applied
     std::vector<std::vector<std::byte>> columns;
     std::vector<std::uint32_t> locks, turns;
-    std::vector<std::byte> image;
     friend bool operator==(const Memory& a, const Memory& b) { return a.columns == b.columns && a.locks == b.locks && a.turns == b.turns; }
   };
 
@@ -137,7 +136,7 @@ class Bench {
     segments_ = std::make_unique<Segment[]>(w_.n_segments);
     for (std::uint32_t s = 0; s < w_.n_segments; ++s) segments_[s].turn.store(kChunk);
     w_.segments = reinterpret_cast<std::uint64_t>(segments_.get());
-    image_.resize(image_bytes(w_) / 8 + 8);
+    image_.resize(image_bytes(w_) / sizeof(Line) + 1);
     place_ = {.slot = kSlot, .line = &line_, .header = &header_, .image = reinterpret_cast<std::byte*>(image_.data()), .partial = partial(), .stop = &stop_};
     if (mode == ScatterMode::dense) {
       std::byte* at = partial();
@@ -206,17 +205,29 @@ class Bench {
     return n;
   }
 
-  /** As a process that dies when block number `at` of all is saved and half written leaves it. */
+  /** As a process that dies when block number `at` of all is saved and half written leaves it: torn anywhere if dense, after any number of entries if sparse. */
   void die_in_block(std::size_t at, std::uint64_t seed) {
     std::size_t n = 0;
     model([&](std::uint32_t s, std::uint32_t block, const std::vector<std::size_t>& columns, const auto& entries) {
       if (n++ < at) return true;
-      for (std::size_t k = 0; k < columns.size(); ++k) {
-        const std::uint64_t size = size_of(columns_[columns[k]].type);
-        std::byte* image = place_.image + (w_.scatter == ScatterMode::dense ? 0 : k * kBlockEntries * 8);
-        for (std::size_t i = 0; i < entries.size(); ++i) std::memcpy(image + i * size, at_row(columns[k], entries[i].row), size);
+      if (w_.scatter == ScatterMode::dense) {
+        const std::uint64_t size = size_of(columns_[columns[0]].type);
+        for (std::size_t i = 0; i < entries.size(); ++i) std::memcpy(place_.image + i * size, at_row(columns[0], entries[i].row), size);
         for (const auto& entry : entries)
-          if (mixed(entry.row, seed) & 1) set_value(at_row(columns[k], entry.row), columns_[columns[k]].type, mixed(entry.row, seed + 1));
+          if (mixed(entry.row, seed) & 1) set_value(at_row(columns[0], entry.row), columns_[columns[0]].type, mixed(entry.row, seed + 1));
+      } else {
+        auto& image = *reinterpret_cast<SparseImage*>(place_.image);
+        const std::uint64_t begun = mixed(at, seed) % (columns.size() * entries.size() + 1);
+        for (std::uint64_t e = 0; e < begun; ++e) {
+          const std::size_t c = columns[e / entries.size()];
+          const Entry& entry = entries[e % entries.size()];
+          if (e + 1 == begun) {
+            std::memcpy(image.old[e % 2], at_row(c, entry.row), size_of(columns_[c].type));
+            if (mixed(at, seed + 1) & 1) break;  // not applied
+          }
+          apply(c, {entry});
+        }
+        image.mark = begun;
       }
       stand(s, block, true);
       return false;
@@ -271,6 +282,9 @@ class Bench {
 
  private:
   static constexpr std::uint32_t kSlot = 3, kChunk = 17;
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
   struct Entry {
     std::uint64_t row;
     const std::byte* value;
@@ -315,7 +329,8 @@ class Bench {
   const std::vector<Column> columns_;
   Work w_;
   std::vector<std::vector<std::uint64_t>> result_;
-  std::vector<std::uint64_t> partial_, image_;
+  std::vector<std::uint64_t> partial_;
+  std::vector<Line> image_;
   std::unique_ptr<Segment[]> segments_;
   std::vector<Page> pages_;
   PartHeader header_{};

@@ -17,7 +17,7 @@ static int keep_set_up(cadre_worker* w) {
   char path[4096];
   snprintf(path, sizeof path, "%s/%d.%u", getenv("KEEPER_FOLDER"), (int)getpid(), w->slot);
   w->worker = fopen(path, "w");
-  if (!w->worker) return snprintf(w->message, sizeof w->message, "%s can not be opened", path), CADRE_BAD_DATA;
+  if (!w->worker) return snprintf(w->message, sizeof w->message, "%.200s can not be opened", path), CADRE_BAD_DATA;
   fputs("up", w->worker);
   return CADRE_OK;
 }

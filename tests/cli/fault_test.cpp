@@ -188,7 +188,7 @@ TEST_P(HarmBy, FaultW6_SkipWorksInPlace) {
 
 TEST_P(HarmBy, FaultW8_ALongJumpToWhereNobodyIsAnyMoreIsFoundDownToTheElement) {
   write({73'401});
-  const Json j = json("harm", kLongJump, 1, to_y({"--timeout", "5"}));  // how it ends is anybody's guess
+  const Json j = json("harm", kLongJump, 1, to_y({"--timeout", "1"}));  // how it ends is anybody's guess
   ASSERT_EQ(j.at("faults").at("poison").size(), 1u) << j.dump();
   EXPECT_EQ(j.at("faults").at("poison")[0].at("index"), 73'401);
   EXPECT_TRUE(j.at("faults").at("poison")[0].at("signal").is_string());

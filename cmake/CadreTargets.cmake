@@ -12,7 +12,10 @@ endif()
 # Compiled as Cadre's own code is: for libraries, and for what stands outside them (programs, tests, benches), which under sanitizers is not
 # optimised: that is done in half of the time.
 function(cadre_own target)
-  target_compile_options(${target} PRIVATE $<TARGET_PROPERTY:cadre_flags,INTERFACE_COMPILE_OPTIONS> $<$<BOOL:${CADRE_SANITIZE}>:-O0>)
+  target_compile_options(${target} PRIVATE $<TARGET_PROPERTY:cadre_flags,INTERFACE_COMPILE_OPTIONS>)
+  if(CADRE_SANITIZE)
+    target_compile_options(${target} PRIVATE -O0)
+  endif()
   target_link_options(${target} PRIVATE $<TARGET_PROPERTY:cadre_flags,INTERFACE_LINK_OPTIONS>)
 endfunction()
 

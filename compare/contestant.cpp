@@ -7,10 +7,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <map>
+#include <thread>
 
 #include <nlohmann/json.hpp>
 
@@ -154,6 +156,7 @@ class Server {
     auto x = engine_.array<double>(64 * static_cast<std::size_t>(engine_.options().workers));
     engine_.map(x, x, [](double v) { return v + 1; });
     start_up_ = seconds_since(began_);
+    await_workers();
     observer_.emplace(engine_.pids().workers);
     observer_->begin();  // opens the counters
     observer_->end(engine_.pids().workers);
@@ -172,6 +175,16 @@ class Server {
   }
 
  private:
+  /** The first result may be there before the last worker is (spawned ones take their time); the runs are of all of them. */
+  void await_workers() const {
+    const auto begin = Clock::now();
+    const auto missing = [&] {
+      const auto pids = engine_.pids().workers;
+      return std::find(pids.begin(), pids.end(), 0) != pids.end();
+    };
+    while (missing() && seconds_since(begin) < 5) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+
   Json run(const Job& given, bool digest) {
     Job job = given;
     job.digest = digest;

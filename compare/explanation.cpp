@@ -234,21 +234,35 @@ void note_noise(Comparison& comparison) {
   if (noise.stolen > 0.01) w.push_back("the hypervisor gave " + three_digits(noise.stolen) + " CPUs of this machine to others meanwhile");
   if (std::abs(noise.drift) > kNoisyDrift)
     w.push_back("the machine became " + percent(std::abs(noise.drift)) + (noise.drift > 0 ? " slower" : " faster") + " meanwhile (last third of the runs against the first): ratios are taken within rounds and stand, absolute times do not");
+  std::vector<std::string> wide, brief, uncopied;
+  double widest = 0;
   for (const Point& point : comparison.points) {
-    double widest = 0;
+    const std::string where = std::to_string(point.workers) + (point.workers == 1 ? " worker" : " workers") + (point.rows ? " and " + std::to_string(point.rows) + " rows" : "");
+    double here = 0;
     bool shortest = false;
     for (const ContestantResult& c : point.contestants) {
       if (!c.ran()) continue;
-      if (c.other >= 0) widest = std::max(widest, c.to_other.relative_width());
+      if (c.other >= 0) here = std::max(here, c.to_other.relative_width());
       shortest |= c.median < kTooShort;
     }
-    const std::string where = comparison.points.size() > 1 ? "with " + std::to_string(point.workers) + " workers" + (point.rows ? " and " + std::to_string(point.rows) + " rows" : "") + " " : "";
-    if (shortest)
-      w.push_back(where + "a run takes less than " + time_text(kTooShort) + ": what is compared is dispatch, not the kernel");
-    else if (!point.narrow)
-      w.push_back(where + "the time was up before every ratio was known to 2 %" + (std::isfinite(widest) && widest > 0 ? ": the widest interval spans " + percent(widest) : "") + "; --max-time gives more");
-    if (!point.copied) w.push_back(where + "there was no memory for a copy of the inputs for each backend: warm runs read the mapped files, in 4 KiB pages");
+    if (shortest) {
+      brief.push_back(where);
+    } else if (!point.narrow) {
+      wide.push_back(where);
+      if (std::isfinite(here)) widest = std::max(widest, here);
+    }
+    if (!point.copied) uncopied.push_back(where);
   }
+  // One line for all the points that it holds for.
+  const auto warn = [&](const std::vector<std::string>& where, const std::string& what) {
+    if (where.empty()) return;
+    std::string points;
+    for (const std::string& point : where) points += (points.empty() ? "" : &point == &where.back() ? " and with " : ", ") + point;
+    w.push_back((where.size() == comparison.points.size() ? "" : "with " + points + " ") + what);
+  };
+  warn(brief, "a run takes less than " + time_text(kTooShort) + ": what is compared is dispatch, not the kernel");
+  warn(wide, "the time was up before every ratio was known to 2 %" + (widest > 0 ? ": the widest interval spans " + percent(widest) : std::string()) + "; --max-time gives more");
+  warn(uncopied, "there was no memory for a copy of the inputs for each backend: warm runs read the mapped files, in 4 KiB pages");
 }
 
 std::string explain(const Comparison& comparison) {

@@ -169,10 +169,13 @@ Json json_of(const Usage& u, const std::array<std::string, kCounters>& missing) 
   return j;
 }
 
+/** As it was measured: what clocks and /proc tell is in nanoseconds, and a difference of two doubles would be written with twice the digits. */
+double raw_seconds(double seconds) { return std::round(seconds * 1e9) / 1e9; }
+
 Json json_of(const Run& run, std::size_t block) {
   Json workers = Json::array();
-  for (const WorkerUsage& w : run.workers) workers.push_back({w.usage.cpu, w.usage.wait, w.usage.minor, w.usage.major, w.usage.voluntary, w.usage.involuntary});
-  return {name_of(run.kind), block, run.seconds, run.wall, std::move(workers)};
+  for (const WorkerUsage& w : run.workers) workers.push_back({std::llround(w.usage.cpu * 1e9), std::llround(w.usage.wait * 1e9), w.usage.minor, w.usage.major, w.usage.voluntary, w.usage.involuntary});
+  return {name_of(run.kind), block, raw_seconds(run.seconds), raw_seconds(run.wall), std::move(workers)};
 }
 
 Json json_of(const TraceFigures& f) {
@@ -181,8 +184,8 @@ Json json_of(const TraceFigures& f) {
 
 Json json_of(const PassTrace& t) {
   Json chunks = Json::array(), waits = Json::array();
-  for (const ChunkTrace& c : t.chunks) chunks.push_back({c.chunk, c.slot, c.begin, c.computed, c.end, c.waited});
-  for (const double w : t.segment_waits) waits.push_back(w);
+  for (const ChunkTrace& c : t.chunks) chunks.push_back({c.chunk, c.slot, raw_seconds(c.begin), raw_seconds(c.computed), raw_seconds(c.end), raw_seconds(c.waited)});
+  for (const double w : t.segment_waits) waits.push_back(raw_seconds(w));
   return {{"kernel", t.kernel}, {"seconds", t.seconds}, {"chunks", std::move(chunks)}, {"segment_waits", std::move(waits)}};
 }
 
@@ -212,7 +215,7 @@ Json json_of(const Point& point, const ContestantResult& c, bool raw) {
     if (b < c.first.size()) runs.push_back(json_of(c.first[b], b));
     for (const Run& run : c.blocks[b]) runs.push_back(json_of(run, b));
   }
-  for (const StartUp& s : c.start_ups) starts.push_back({s.seconds, s.engine_seconds});
+  for (const StartUp& s : c.start_ups) starts.push_back({raw_seconds(s.seconds), raw_seconds(s.engine_seconds)});
   for (const PassTrace& t : c.trace) trace.push_back(json_of(t));
   j["start_ups"] = std::move(starts);
   j["runs"] = std::move(runs);
@@ -260,7 +263,7 @@ std::string to_json(const Comparison& comparison, bool raw) {
           {{"cpu", m.cpu}, {"system", m.kernel}, {"isa", m.level}, {"cpus", m.cpus}, {"memory", m.memory}, {"last_cache", m.last_cache}, {"huge_pages", m.huge_pages}, {"shared_huge_pages", m.shared_huge_pages},
            {"fault_seconds", m.fault_seconds}, {"roofs", std::move(roofs)}}},
          {"noise", {{"other_load", comparison.noise.other_load}, {"stolen", comparison.noise.stolen}, {"drift", comparison.noise.drift}}},
-         {"columns", {{"runs", {"kind", "block", "seconds", "wall", "workers"}}, {"workers", {"cpu", "queue", "minor_faults", "major_faults", "voluntary_switches", "involuntary_switches"}},
+         {"columns", {{"runs", {"kind", "block", "seconds", "wall", "workers"}}, {"workers", {"cpu_ns", "queue_ns", "minor_faults", "major_faults", "voluntary_switches", "involuntary_switches"}},
                       {"chunks", {"chunk", "slot", "begin", "computed", "end", "waited"}}, {"start_ups", {"seconds", "engine_seconds"}}}},
          {"points", std::move(points)}};
   if (!comparison.error.empty()) j["error"] = comparison.error;

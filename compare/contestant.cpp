@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <thread>
@@ -332,7 +333,7 @@ StartUp Contestant::start() {
 Run Contestant::run(RunKind kind, bool digest) {
   const Json j = parsed(ask(Json{{"do", kind == RunKind::cold ? "cold" : "warm"}, {"digest", digest}}.dump()));
   return {.kind = kind, .seconds = j["seconds"], .wall = j["wall"], .digest = j["digest"], .error = j["error"], .exit_code = j["exit"], .elements = j["elements"], .chunks = j["chunks"],
-          .bytes = j["rate"].get<double>() * j["seconds"].get<double>(), .crashes = j["crashes"], .retries = j["retries"], .workers = workers_from(j["workers"])};
+          .bytes = std::round(j["rate"].get<double>() * j["seconds"].get<double>()), .crashes = j["crashes"], .retries = j["retries"], .workers = workers_from(j["workers"])};
 }
 
 void Contestant::load() { parsed(ask(R"({"do":"load"})")); }

@@ -11,6 +11,7 @@
 
 #include <cadre/kernels/kernel.h>
 #include <cadre/shm/array.hpp>
+#include <cadre/shm/padding.hpp>
 
 namespace cadre::detail {
 
@@ -37,7 +38,7 @@ void capture(Lambda& lambda, const F& f) {
   static_assert(sizeof(F) <= kMaxLambda, "a lambda for the workers may capture up to 256 bytes: put larger things into a shared array");
   static_assert(alignof(F) <= 16, "a lambda for the workers may not be aligned to more than 16 bytes");
   lambda.captured = std::is_empty_v<F> ? 0 : sizeof(F);
-  if (lambda.captured > 0) std::memcpy(lambda.capture.data(), &f, sizeof(F));
+  if (lambda.captured > 0) copy_without_padding(lambda.capture.data(), f);
 }
 
 /** The lambda as the worker has it. An empty one has no bytes to travel. */

@@ -7,6 +7,7 @@
      open descriptors                with the arguments of a process alone
 
    A handle says how by two members: void pack(Parcel&) const, and static T unpack(ParcelReader&). */
+#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +21,7 @@
 
 #include <cadre/shm/code_address.hpp>
 #include <cadre/shm/error.hpp>
+#include <cadre/shm/padding.hpp>
 
 namespace cadre {
 
@@ -139,8 +141,11 @@ struct Travel<T> {
   static void pack(Parcel& parcel, const T& value) {
     if constexpr (detail::IsNumber<T>)
       parcel.put(value);
-    else if constexpr (!std::is_empty_v<T>)
-      parcel.put_checked(&value, sizeof(T));
+    else if constexpr (!std::is_empty_v<T>) {
+      alignas(T) std::array<std::byte, sizeof(T)> bytes;
+      copy_without_padding(bytes.data(), value);
+      parcel.put_checked(bytes.data(), bytes.size());
+    }
   }
   static T unpack(ParcelReader& reader) {
     // Lambdas have no default constructor: the bytes are the object.

@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cmath>
 #include <cstdio>
+#include <cstring>
 
 #include <cadre/shm/array.hpp>
 #include <cadre/sync/event.hpp>
@@ -197,6 +198,24 @@ TEST_P(ProcessTest, CapturesTravelAsBytes) {
   p.start();
   p.join();
   EXPECT_EQ(sum.value(), 7.5);
+}
+
+TEST(Parcel, WhatLiesInPaddingIsNotTakenForAPointer) {
+  struct Padded {
+    char letter;
+    double number;
+  };
+  alignas(Padded) std::byte room[sizeof(Padded)];
+  const void* rest = &room;  // a pointer in the padding, but for its lowest byte
+  std::memcpy(room, &rest, sizeof rest);
+  auto* value = reinterpret_cast<Padded*>(room);
+  value->letter = 'c', value->number = 2.5;
+  Parcel parcel;
+  Travel<Padded>::pack(parcel, *value);
+  ParcelReader reader(parcel.bytes());
+  const Padded there = Travel<Padded>::unpack(reader);
+  EXPECT_EQ(there.letter, 'c');
+  EXPECT_EQ(there.number, 2.5);
 }
 
 TEST_P(ProcessTest, APointerIntoThisProcessIsRefusedWhereTheChildWouldNotHaveIt) {

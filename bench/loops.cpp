@@ -233,6 +233,16 @@ void pair_counts(const double* x, std::size_t n, std::size_t row, double bins_pe
   }
 }
 
+void stencil_row(const double* above, const double* here, const double* below, const double* w, double* __restrict out, std::size_t m) {
+  const auto at = [=](std::size_t left, std::size_t j, std::size_t right) {
+    return w[0] * above[left] + w[1] * above[j] + w[2] * above[right] + w[3] * here[left] + w[4] * here[j] + w[5] * here[right] + w[6] * below[left] + w[7] * below[j] + w[8] * below[right];
+  };
+  out[0] = at(0, 0, m > 1 ? 1 : 0);
+#pragma omp simd
+  for (std::size_t j = 1; j < m - 1; ++j) out[j] = at(j - 1, j, j + 1);
+  if (m > 1) out[m - 1] = at(m - 2, m - 1, m - 1);
+}
+
 void gemm_tile(const double* a, const double* b, double* c, std::size_t n, std::size_t row, std::size_t rows, std::size_t column,
                std::size_t columns) {
   using Matrix = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
@@ -249,6 +259,6 @@ void gemm_tile(const double* a, const double* b, double* c, std::size_t n, std::
 extern const Loops CADRE_BENCH_NAME(BENCH_LEVEL);
 const Loops CADRE_BENCH_NAME(BENCH_LEVEL){BENCH_LEVEL,    sum,           axpy,       axpy_streaming, take,     take_prefetch,
                                           take_unchecked, black_scholes, cells,      count_1,        count_4,  count_wide,
-                                          count_prefetch, count_atomic,  add_tables, kmeans_4,       sigmoid,  mandelbrot_row, pair_counts, gemm_tile};
+                                          count_prefetch, count_atomic,  add_tables, kmeans_4,       sigmoid,  mandelbrot_row, pair_counts, stencil_row, gemm_tile};
 
 }  // namespace cadre::bench

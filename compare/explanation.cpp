@@ -141,7 +141,7 @@ std::string explain_point(const Comparison& all, const Point& point) {
   if (!known) {
     text = "There was time for one block only, so that no interval can be given: " + name_a + " took " + time_text(a.median) + ", " + name_b + " " + time_text(b.median) + ". Give --max-time more seconds.";
   } else if (ratio.holds(1) && ratio.relative_width() > kTooWide) {
-    text = "Which of " + name_a + " and " + name_b + " is faster can not be told: the ratio lies between " + interval_text(ratio) + " (95 %). See the warnings, or give --max-time more seconds.";
+    text = "Which of " + name_a + " and " + name_b + " is faster can not be told: the ratio may be anything from " + interval_text(ratio) + " (95 %). See the warnings, or give --max-time more seconds.";
   } else if (ratio.holds(1) || std::abs(ratio.value - 1) < 0.005) {
     text = "On " + name_a + " and on " + name_b + " the job takes the same time as far as can be told: the ratio is " + three_digits(ratio.value) + " (95 %: " + interval_text(ratio) + ")." + why_equal(all, point, a, b);
   } else {
@@ -189,12 +189,18 @@ std::string judge_point(const Point& point) {
     return what + "The result depends on where the kernel runs (" + name_of(point, *odd) + " is not like " + name_of(point, *right) + "): it uses something that is not an input, like its process, its thread or how many calls came before";
   if (threads_differ)
     return what + "The kernel is not thread-safe: on threads it changes what other threads are using (a static or global variable?), and times of a wrong result mean nothing. --backends serial,processes compares what is right; cadre check looks closer";
-  for (const ContestantResult& c : point.contestants)
+  std::string failed, finished;
+  bool died = false;
+  for (const ContestantResult& c : point.contestants) {
     if (!c.error.empty()) {
-      const bool threads = c.spec.backend == Backend::threads, died = c.error.find("its process died") == 0;
-      return name_of(point, c) + ": " + c.error + (died && threads ? ": a kernel that crashes on a thread takes the whole program with it" : died ? ": a kernel that crashes where the program itself runs takes it along" : "");
+      failed += (failed.empty() ? "" : "; ") + name_of(point, c) + ": " + c.error;
+      died |= c.error.find("its process died") == 0;
+    } else if (c.ran()) {
+      finished += (finished.empty() ? "" : ", ") + name_of(point, c) + " in " + time_text(c.median) + " a run";
     }
-  return "";
+  }
+  if (failed.empty()) return "";
+  return failed + (died ? ". A kernel that crashes in the program itself or on one of its threads takes the whole program along" : "") + (finished.empty() ? "" : ". To the end of the job got " + finished);
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #include <cadre/kernels/plugin/support.h>
 
 #include <Random123/philox.h>
-#include <emmintrin.h>
+#include <immintrin.h>
 
 #include <cstring>
 
@@ -33,6 +33,22 @@ void cadre_to_double(cadre_dtype from, const void* data, uint64_t n, double* to)
 
 void cadre_to_int64(cadre_dtype from, const void* data, uint64_t n, int64_t* to) { convert_integer(from, data, n, to); }
 
+namespace {
+
+// Stores as wide as the CPU has them: those of 16 bytes take a quarter of the time of a loop with an exp in it.
+using Lines = void (*)(char* to, const char* from, uint64_t lines);
+void lines_of_16(char* to, const char* from, uint64_t lines) {
+  for (uint64_t k = 0; k < 4 * lines; ++k) _mm_stream_si128(reinterpret_cast<__m128i*>(to) + k, _mm_loadu_si128(reinterpret_cast<const __m128i*>(from) + k));
+}
+__attribute__((target("avx"))) void lines_of_32(char* to, const char* from, uint64_t lines) {
+  for (uint64_t k = 0; k < 2 * lines; ++k) _mm256_stream_si256(reinterpret_cast<__m256i*>(to) + k, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from) + k));
+}
+__attribute__((target("avx512f"))) void lines_of_64(char* to, const char* from, uint64_t lines) {
+  for (uint64_t k = 0; k < lines; ++k) _mm512_stream_si512(reinterpret_cast<__m512i*>(to) + k, _mm512_loadu_si512(from + 64 * k));
+}
+
+}  // namespace
+
 void cadre_stream(void* to, const void* from, uint64_t bytes) {
   auto* t = static_cast<char*>(to);
   const auto* f = static_cast<const char*>(from);
@@ -40,10 +56,10 @@ void cadre_stream(void* to, const void* from, uint64_t bytes) {
   uint64_t head = (64 - reinterpret_cast<uintptr_t>(t) % 64) % 64;
   if (head > bytes) head = bytes;
   std::memcpy(t, f, head);
-  uint64_t at = head;
-  for (; at + 64 <= bytes; at += 64)
-    for (int k = 0; k < 4; ++k)
-      _mm_stream_si128(reinterpret_cast<__m128i*>(t + at) + k, _mm_loadu_si128(reinterpret_cast<const __m128i*>(f + at) + k));
+  static const Lines lines = __builtin_cpu_supports("avx512f") ? lines_of_64 : __builtin_cpu_supports("avx") ? lines_of_32 : lines_of_16;
+  const uint64_t whole = (bytes - head) / 64;
+  lines(t + head, f + head, whole);
+  const uint64_t at = head + 64 * whole;
   std::memcpy(t + at, f + at, bytes - at);
 }
 

@@ -92,6 +92,8 @@ constexpr uint32_t accepted() {
 }
 
 inline constexpr uint64_t kMapBlock = 1024;
+/** Of results on their way past the caches: few enough lines for the CPU's buffers, so that they are written while the next block is computed. */
+inline constexpr uint64_t kStreamBlock = 256;
 
 /** Elements of one input: where they lie, or converted block by block. */
 template <class T>
@@ -180,8 +182,9 @@ struct Map<function, text> {
       return CADRE_OK;
     }
     alignas(64) Out room[kMapBlock];
-    for (uint64_t at = 0; at < n; at += kMapBlock) {
-      const uint64_t count = n - at < kMapBlock ? n - at : kMapBlock;
+    const uint64_t block = stream ? kStreamBlock : kMapBlock;
+    for (uint64_t at = 0; at < n; at += block) {
+      const uint64_t count = n - at < block ? n - at : block;
       loop(at, count, stream ? room : out + at);
       if (stream) cadre_stream(out + at, room, count * sizeof(Out));
     }

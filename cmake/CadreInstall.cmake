@@ -4,14 +4,14 @@ include(CMakePackageConfigHelpers)
 
 set(cadre_package ${CMAKE_INSTALL_LIBDIR}/cmake/cadre)
 
-install(TARGETS cadre_shm cadre_sync cadre_plugin cadre_kernels cadre_pool cadre_logging cadre_talk cadre_sockets cadre_engine cadre_tasks cadre_compare cadre_all EXPORT cadreTargets
+install(TARGETS cadre_shm cadre_sync cadre_plugin cadre_kernels cadre_pool cadre_logging cadre_talk cadre_sockets cadre_manager cadre_engine cadre_tasks cadre_compare cadre_all EXPORT cadreTargets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-foreach(folder shm sync kernels pool logging talk sockets engine tasks compare)
+foreach(folder shm sync kernels pool logging talk sockets manager engine tasks compare)
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cadre
     FILES_MATCHING PATTERN "*.hpp" PATTERN "*.h" PATTERN "*.f90" PATTERN builtin EXCLUDE)
 endforeach()
 install(FILES ${PROJECT_SOURCE_DIR}/cadre.hpp DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cadre)
-install(TARGETS ${CADRE_PROGRAM} EXPORT cadreTargets RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS ${CADRE_PROGRAM} cadre_manager_program EXPORT cadreTargets RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(FILES ${PROJECT_SOURCE_DIR}/LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR})
 
 install(EXPORT cadreTargets NAMESPACE cadre:: DESTINATION ${cadre_package})

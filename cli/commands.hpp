@@ -24,5 +24,7 @@ Command add_build(CLI::App& program, Context& context);
 Command add_check(CLI::App& program, Context& context);
 Command add_compare(CLI::App& program, Context& context);
 Command add_doctor(CLI::App& program, Context& context);
+/** Becomes another program: `argv` begins with the command. Returns only by throwing Error. */
+int run_manager(char** argv);
 
 }  // namespace cadre::cli

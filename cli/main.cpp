@@ -25,9 +25,6 @@ constexpr const char* kExitCodes =
     "exit codes: 0 done, 1 the job failed, 2 bad usage or bad input (nothing was started),\n"
     "            3 done, but elements were skipped, 128+N ended by signal N";
 
-/** Commands of the contract that this version does not have. */
-constexpr const char* kNotBuilt[] = {"manager"};
-
 [[noreturn]] void refuse_extras(const CLI::App& command, const std::string& usage) {
   const std::string extra = command.remaining().front();
   if (extra.rfind("-", 0) != 0) throw Error("unexpected argument " + extra + "; see " + usage + " --help");
@@ -39,6 +36,7 @@ constexpr const char* kNotBuilt[] = {"manager"};
 }
 
 int dispatch(int argc, char** argv, Context& context) {
+  if (argc > 1 && std::strcmp(argv[1], "manager") == 0) return run_manager(argv + 1);
   CLI::App program{"cadre: numeric kernels over big arrays, on every core, in processes", "cadre"};
   program.set_version_flag("--version", std::string("cadre ") + CADRE_VERSION, "Print the version and exit");
   program.set_help_flag("-h,--help", "Print this help and exit");
@@ -49,11 +47,7 @@ int dispatch(int argc, char** argv, Context& context) {
   std::vector<Command> commands{add_run(program, context),   add_compare(program, context), add_kernels(program, context), add_new(program, context),
                                 add_build(program, context), add_check(program, context),   add_doctor(program, context)};
   for (Command& command : commands) command.app->set_help_flag("-h,--help", "Print this help and exit")->group("Options");
-  for (const char* name : kNotBuilt) {
-    CLI::App* app = program.add_subcommand(name, "")->group("");
-    app->set_help_flag();
-    app->prefix_command();
-  }
+  program.add_subcommand("manager", "Serve dicts, lists, locks and queues to programs, here and across the network");  // for the list: it never gets here
 
   // What follows "--" is for another program, where a command says so.
   for (Command& command : commands)
@@ -75,8 +69,6 @@ int dispatch(int argc, char** argv, Context& context) {
     throw Error(std::string(e.what()) + "; see cadre --help");
   }
 
-  for (const char* name : kNotBuilt)
-    if (program.got_subcommand(name)) throw Error(std::string("cadre ") + name + " is not built yet");
   for (Command& command : commands) {
     if (!command.app->parsed()) continue;
     if (command.app->remaining_size() > 0) refuse_extras(*command.app, "cadre " + command.app->get_name());
@@ -84,11 +76,11 @@ int dispatch(int argc, char** argv, Context& context) {
   }
   if (program.remaining_size() > 0 && program.remaining().front().rfind("-", 0) != 0) {
     const std::string name = program.remaining().front();
-    const std::string nearest = nearest_name(name, {"run", "compare", "kernels", "new", "build", "check", "doctor"});
+    const std::string nearest = nearest_name(name, {"run", "compare", "kernels", "new", "build", "check", "doctor", "manager"});
     throw Error("there is no command " + name + (nearest.empty() ? "; see cadre --help" : "; did you mean cadre " + nearest + "?"));
   }
   if (program.remaining_size() > 0) refuse_extras(program, "cadre");
-  throw Error("no command: cadre run, cadre compare, cadre kernels, cadre new, cadre build, cadre check or cadre doctor; see cadre --help");
+  throw Error("no command: cadre run, cadre compare, cadre kernels, cadre new, cadre build, cadre check, cadre doctor or cadre manager; see cadre --help");
 }
 
 /** The exit code for a failure, after saying what it was wherever it must be said. */

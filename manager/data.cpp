@@ -131,6 +131,13 @@ Data::Data(const Data& other) {
         other.v_);
 }
 
+Data::Data(Data&&) noexcept = default;
+Data& Data::operator=(Data other) noexcept {
+  v_ = std::move(other.v_);
+  return *this;
+}
+Data::~Data() = default;
+
 void Data::assign_array(DType type, const void* numbers, std::uint64_t size) {
   auto array = std::make_unique<NumberArray>(type, size);
   if (size) std::memcpy(array->bytes(), numbers, array->size_bytes());
@@ -298,7 +305,10 @@ void print(std::string& out, const Data& d) {
           break;
         }
         if (i) out += ", ";
-        print(out, a.at(i));
+        if (a.type() == DType::u64)
+          out += std::to_string(a.numbers<std::uint64_t>()[i]);
+        else
+          print(out, a.at(i));
       }
       out += "])";
       break;

@@ -122,9 +122,7 @@ class Data {
   Data(bool v) : v_(v) {}
   template <std::integral T>
     requires(!std::same_as<T, bool>)
-  Data(T v) : v_(static_cast<std::int64_t>(v)) {
-    if (!std::in_range<std::int64_t>(v)) throw Error("an integer of a manager has 63 bits and a sign: " + std::to_string(v) + " is too large");
-  }
+  Data(T v) : v_(in_range(v)) {}
   template <std::floating_point T>
   Data(T v) : v_(static_cast<double>(v)) {}
   Data(const char* text) : v_(std::string(text)) {}
@@ -144,12 +142,9 @@ class Data {
       v_ = List(values.begin(), values.end());
   }
   Data(const Data& other);
-  Data(Data&&) noexcept = default;
-  Data& operator=(Data other) noexcept {
-    v_ = std::move(other.v_);
-    return *this;
-  }
-  ~Data() = default;
+  Data(Data&&) noexcept;
+  Data& operator=(Data other) noexcept;
+  ~Data();
 
   Kind kind() const noexcept { return static_cast<Kind>(v_.index()); }
   bool is_null() const noexcept { return kind() == Kind::null; }
@@ -182,7 +177,11 @@ class Data {
   std::string repr() const;
 
  private:
-  friend struct DataHash;
+  template <class T>
+  static std::int64_t in_range(T v) {
+    if (!std::in_range<std::int64_t>(v)) throw Error("OverflowError: an integer of a manager has 63 bits and a sign: " + std::to_string(v) + " is too large");
+    return static_cast<std::int64_t>(v);
+  }
   void assign_array(DType type, const void* numbers, std::uint64_t size);
   [[noreturn]] void wrong(const char* wanted) const;
   std::variant<std::monostate, bool, std::int64_t, double, std::string, Bytes, List, Dict, std::unique_ptr<NumberArray>> v_;

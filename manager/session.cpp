@@ -25,7 +25,7 @@ namespace cadre::detail {
 
 namespace {
 
-constexpr std::size_t kMostMessage = std::size_t{1} << 30;  // of answers; the manager has its own limit for calls
+constexpr std::size_t kMostAnswer = std::size_t{1} << 30;  // bytes
 constexpr int kPatience = 10;                               // seconds, to connect
 
 }  // namespace
@@ -46,9 +46,10 @@ class ServerLink {
   void set_patience(int seconds);
   const std::string& address_;
   Transport transport_;
-  GrpcStream stream_{GrpcStream::Side::client, kMostMessage};
+  GrpcStream stream_{GrpcStream::Side::client, kMostAnswer};
   std::string in_, out_;
   std::int64_t last_call_ = 0;
+  std::size_t most_ = 1 << 16;  // bytes of a call; the manager says how many
   bool broken_ = false, begun_ = false;
 };
 
@@ -188,6 +189,7 @@ void ServerLink::begin(ClientState& session, const std::string& host) {
   const Data answer = call(Data(), {}, "hello", {1, token.empty() ? Data() : Data(Bytes{token})});
   set_patience(0);
   begun_ = true;
+  most_ = answer.list().at(2).as<std::size_t>();
   const std::lock_guard lock(Links::instance().mutex);
   session.token_ = answer.list().at(0).bytes();
   session.server_pid_ = answer.list().at(1).as<pid_t>();
@@ -206,7 +208,8 @@ Data ServerLink::call(const Data& object, const Data::List& path, const char* ve
   parts.push_back(std::move(args));
   std::string message;
   encode(message, parts);
-  if (message.size() > kMostMessage) throw Error("a call of " + std::to_string(message.size()) + " bytes is more than any manager takes: send it in pieces");
+  if (message.size() > most_)
+    throw Error("a call of " + std::to_string(message.size()) + " bytes to the manager at " + address_ + ", which takes messages of " + std::to_string(most_) + ": send it in pieces", Error::Kind::failed);
   broken_ = true;  // until the answer is there
   stream_.send(std::move(message));
   const auto send_all = [&] {

@@ -45,7 +45,7 @@ TEST(CliHelp, HelpOfRunNamesEveryFlagOfTheContract) {
 }
 
 TEST(CliUsage, NoCommandAndUnknownCommandsAreRefused) {
-  expect_refused({}, "no command: cadre run, cadre compare, cadre kernels, cadre new, cadre build, cadre check or cadre doctor; see cadre --help");
+  expect_refused({}, "no command: cadre run, cadre compare, cadre kernels, cadre new, cadre build, cadre check, cadre doctor or cadre manager; see cadre --help");
   expect_refused({"rnu"}, "there is no command rnu; did you mean cadre run?");
   expect_refused({"--frobnicate"}, "unknown option --frobnicate; see cadre --help");
 }
@@ -90,9 +90,13 @@ TEST(CliUsage, UnknownChoicesAreRefusedWithTheKnownOnes) {
   expect_refused({"run", "sum", "--in", "x.npy", "--start", "clone"}, "--start clone: not one of fork, forkserver, spawn");
 }
 
-TEST(CliUsage, WhatIsNotBuiltYetSaysSo) {
-  for (const char* command : {"manager"})
-    for (const char* more : {"x", "--help", "--listen"}) expect_refused({command, more}, std::string("cadre ") + command + " is not built yet");
+TEST(CliUsage, TheManagerRefusesWhatItDoesNotKnow) {
+  expect_refused({"manager"}, "cadre manager: where is it to listen? --listen host:port");
+  expect_refused({"manager", "--listen"}, "--listen needs a value");
+  expect_refused({"manager", "--listen", "nowhere"}, "\"nowhere\" is no address: write host:port, or the path of a socket");
+  expect_refused({"manager", "--listen", "127.0.0.1:0", "--certificates", "/nonexistent"}, "load /nonexistent/ca.pem: No such file or directory. `cadre manager init` writes certificates");
+  expect_refused({"manager", "init", "--host", "a:1", "--certificates", "/nonexistent"}, "\"a:1\" is no host");
+  expect_refused({"manager", "init", "--days", "0"}, "--days 0: give a whole number from 1");
 }
 
 TEST(CliUsage, BadParametersAndFileNamesAreRefused) {

@@ -19,6 +19,9 @@ SAID = {
     "producers_consumers": (r"1000000 items of four producers arrived, each once\nthe killed one: exit code -9, every item that it had put arrived once\n", []),
     "pipe_ping_pong": (r"2001\n65536\.0\nping, pong\nexit code 7\n", []),
     "listener_client": (r"(open sesame: let in, exit code 0\nopen barley: refused, exit code 1\n){2}", []),
+    "manager_dict": (r"(Process-[2-6] \d+\n){5}", []),
+    "nested_manager": (r"400 in the list, their sum is 79800\n(worker \d: 100\n){4}together: 400\n", []),
+    "two_hosts": (r"30 squares, the last is 900; the sum is 465\n", []),
     "posix_queue": (r"9 the kitchen is on fire\n5 mind the step\n1 tea at five\n", []),
 }
 

@@ -2,7 +2,9 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
@@ -19,6 +21,7 @@
 #include <cadre/manager/grpc_stream.hpp>
 #include <cadre/manager/proxy.hpp>
 #include <cadre/manager/transport.hpp>
+#include <cadre/shm/futex.hpp>
 #include <cadre/sockets/address.hpp>
 
 namespace cadre::detail {
@@ -26,6 +29,7 @@ namespace cadre::detail {
 namespace {
 
 constexpr std::size_t kMostAnswer = std::size_t{1} << 30;  // bytes
+constexpr std::uint64_t kLook = 50'000;                     // ns: how long the answer is looked for before this thread sleeps, as waking costs as much
 constexpr int kPatience = 10;                               // seconds, to connect
 
 }  // namespace
@@ -44,6 +48,7 @@ class ServerLink {
  private:
   [[noreturn]] void gone(const std::string& why);
   void set_patience(int seconds);
+  void look() const;
   const std::string& address_;
   Transport transport_;
   GrpcStream stream_{GrpcStream::Side::client, kMostAnswer};
@@ -195,6 +200,12 @@ void ServerLink::begin(ClientState& session, const std::string& host) {
   session.server_pid_ = answer.list().at(1).as<pid_t>();
 }
 
+void ServerLink::look() const {
+  const std::uint64_t end = monotonic_ns() + kLook;
+  pollfd answer{transport_.fd(), POLLIN, 0};
+  while (::poll(&answer, 1, 0) == 0 && monotonic_ns() < end) sched_yield();  // to the server, where it has no other CPU
+}
+
 Data ServerLink::call(const Data& object, const Data::List& path, const char* verb, Data::List args) {
   static thread_local const std::int64_t thread = gettid();
   if (transport_.fd() < 0) gone("this process was forked in the middle of a call");
@@ -227,6 +238,7 @@ Data ServerLink::call(const Data& object, const Data::List& path, const char* ve
   while (stream_.messages().empty()) {
     if (stream_.ended()) gone(stream_.reason());
     in_.clear();
+    look();
     const Transport::Io io = transport_.read(in_);
     if (io == Transport::Io::closed) gone(transport_.failure());
     if (io != Transport::Io::done) gone("it does not answer within " + std::to_string(kPatience) + " s");

@@ -1,5 +1,6 @@
 #include <cadre/manager/server.hpp>
 
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sched.h>
@@ -94,7 +95,7 @@ struct detail::ServerState {
   pid_t maker = getpid();
   std::unique_ptr<TlsContext> tls;
   std::optional<Descriptor> listener, epoll;
-  std::size_t most_connections = 0;
+  std::size_t most_connections = 0, most_peers = 0;
   Clock::time_point no_accepting_until{};
 
   std::unordered_map<Peer*, std::unique_ptr<Peer>> peers;
@@ -287,12 +288,17 @@ void ServerState::close(Peer& p) {
 }
 
 void ServerState::bury() {
+  most_peers = std::max(most_peers, peers.size());
   for (Peer* p : graveyard) {
     std::erase(dirty, p);
     std::erase(unfinished, p);
     peers.erase(p);
   }
   graveyard.clear();
+  if (most_peers > 64 && peers.size() < most_peers / 4) {  // what many clients needed goes back to the system
+    most_peers = peers.size();
+    malloc_trim(0);
+  }
 }
 
 /* Reading and writing */

@@ -10,6 +10,7 @@ import sys
 QUOTED = {
     "README.md": ("cpp", "examples/five_lines.cpp", "examples/plugin/sigmoid.cpp", "examples/plugin/bin_mean.cpp"),
     "docs/adding-a-kernel.md": ("c", "examples/plugin/growth.c"),
+    "docs/manager.md": ("cpp", "examples/processes/nested_manager.cpp"),
     "docs/from-multiprocessing.md": ("cpp", "examples/processes/*.cpp"),
 }
 

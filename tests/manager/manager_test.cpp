@@ -383,6 +383,39 @@ TEST_F(OneManager, AForkedChildHasASessionOfItsOwn) {
   lock.release();
 }
 
+TEST_F(OneManager, ManyClientsAtOnceLeaveNothingBehind) {
+  const Proxy shared = manager_->dict();
+  const LockProxy lock = manager_->lock();
+  const QueueProxy queue = manager_->queue();
+  const auto count = [&](const char* what) { return manager_->stats().dict().at(what).integer(); };
+  const std::int64_t objects = count("objects");
+  for (int round = 0; round < 2; ++round) {
+    std::vector<Process> clients;
+    for (int i = 0; i < 40; ++i)
+      clients.emplace_back(
+          [](const ManagerClient& m, const Proxy& s, const LockProxy& l, const QueueProxy& q, int who) {
+            const Proxy own = m.dict();
+            for (int k = 0; k < 20; ++k) {
+              own[k] = List{k, "text", 2.5};
+              q.put(k);
+              if (!q.get(20s)) cadre::exit(3);
+              const std::lock_guard guard(l);
+              s["held"] = who;
+              m.transaction([&](Transaction& t) {
+                t(s)["held"].require(who);
+                t(s)["n"].add(1, 0);
+              });
+            }
+          },
+          static_cast<const ManagerClient&>(*manager_), shared, lock, queue, i);
+    for (Process& p : clients) p.start();
+    for (Process& p : clients) p.join();
+    for (Process& p : clients) EXPECT_EQ(p.exitcode(), 0);
+  }
+  EXPECT_EQ(shared["n"].as<int>(), 1600);
+  wait_until([&] { return count("sessions") == 1 && count("connections") == 1 && count("objects") == objects; });
+}
+
 TEST_F(OneManager, WaitsHaveAnEnd) {
   EXPECT_EQ(manager_->queue().get(1ms), std::nullopt);
   const QueueProxy full = manager_->queue(1);

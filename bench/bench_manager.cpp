@@ -1,6 +1,6 @@
 /* bench_manager: a manager beside Python's, in one run, as Markdown: rounds of the two in turn; a lock handed on after its holder was killed; and
 
-     bench_manager clients N SECONDS     N processes at once, mixed work, twice; the server's memory. The exit status is 1 where an answer is wrong, 0 whatever the speed. */
+     bench_manager clients N SECONDS [ROUNDS]     N processes at once, mixed work, twice or so often; the server's memory. The exit status is 1 where an answer is wrong, 0 whatever the speed. */
 #include <unistd.h>
 
 #include <algorithm>
@@ -141,14 +141,14 @@ void client(const cadre::ManagerClient& manager, const cadre::Proxy& shared, con
   if (calls == 0) cadre::exit(6);
 }
 
-int many_clients(int n, double seconds) {
+int many_clients(int n, double seconds, int rounds) {
   const cadre::Manager manager;
   const cadre::Proxy shared = manager.dict();
   const cadre::LockProxy lock = manager.lock();
   const cadre::QueueProxy queue = manager.queue();
   std::printf("| | clients at once | calls | failed | server's memory |\n|---|---|---|---|---|\n| before | | | | %ld KiB |\n", rss_of(manager.server_pid()));
   int failed = 0;
-  for (int round = 1; round <= 2; ++round) {
+  for (int round = 1; round <= rounds; ++round) {
     std::vector<cadre::Process> clients;
     for (int i = 0; i < n; ++i) clients.emplace_back(client, static_cast<const cadre::ManagerClient&>(manager), shared, lock, queue, i, seconds);
     for (auto& c : clients) c.start();
@@ -173,7 +173,7 @@ int many_clients(int n, double seconds) {
 int main(int argc, char** argv) {
   cadre::init(argc, argv);
   std::cout << cadre::bench::machine_fingerprint() << std::endl;
-  if (argc == 4 && std::strcmp(argv[1], "clients") == 0) return many_clients(std::atoi(argv[2]), std::atof(argv[3]));
+  if (argc >= 4 && std::strcmp(argv[1], "clients") == 0) return many_clients(std::atoi(argv[2]), std::atof(argv[3]), argc > 4 ? std::atoi(argv[4]) : 2);
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 9, calls = 2000;
   std::string folder = "/tmp/cadre-bench-XXXXXX";
   if (!mkdtemp(folder.data())) fail("no folder for certificates");

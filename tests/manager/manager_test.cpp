@@ -306,6 +306,67 @@ TEST_F(OneManager, TransactionsAreDoneWhollyOrNotAtAllAndNothingComesBetween) {
   EXPECT_EQ(accounts.size(), 4u);
 }
 
+TEST_F(OneManager, ProxiesHaveTheVerbsOfContainers) {
+  const Proxy m = manager_->dict({{"l", List{3, 1}}, {"d", Dict{{"x", 1}}}});
+  const Proxy l = m["l"], d = m["d"];
+  l.extend({2, List{4}});
+  l.insert(0, "first");
+  EXPECT_EQ(l.value().repr(), "['first', 3, 1, 2, [4]]");
+  EXPECT_EQ(l.pop().repr(), "[4]");
+  EXPECT_EQ(l.pop(0).text(), "first");
+  l.sort();
+  l.append(1);
+  EXPECT_EQ(l.count(1), 2);
+  EXPECT_EQ(l.index(3), 2);
+  l.reverse();
+  l.remove(1);
+  EXPECT_EQ(l.value().repr(), "[3, 2, 1]");
+  EXPECT_EQ(l.slice(nullptr, nullptr, -1).repr(), "[1, 2, 3]");
+  l.set_slice(1, 2, {7, 8});
+  l.del_slice(0, 1);
+  EXPECT_EQ(l.value().repr(), "[7, 8, 1]");
+  EXPECT_EQ(l.get(-1).integer(), 1);
+  l[0] = 70;
+  l.del(1);
+  EXPECT_TRUE(l.contains(70));
+  std::string seen;
+  for (const Data& each : l) seen += each.repr() + " ";
+  EXPECT_EQ(seen, "70 1 ");
+
+  d.set("y", 2);
+  d.update({{"z", 3}, {"x", 10}});
+  EXPECT_EQ(d.setdefault("z", 0).integer(), 3);
+  EXPECT_EQ(d.get("none", 5).integer(), 5);
+  EXPECT_TRUE(d.get("none").is_null());
+  EXPECT_EQ(d.pop("y").integer(), 2);
+  EXPECT_EQ(d.pop("y", "gone").text(), "gone");
+  EXPECT_EQ(d.items().at(0).second.integer(), 10);
+  EXPECT_EQ(d.popitem().first.text(), "z");
+  EXPECT_EQ(d.keys().size() + d.values().size(), 2u);
+  d["deep"] = m["l"];  // a copy of its value
+  d["deep"].append("more");
+  EXPECT_EQ(d.repr(), "{'x': 10, 'deep': [70, 1, 'more']}");
+  EXPECT_EQ(l.size(), 2u);
+  Proxy where = d["deep"];
+  where = d["x"];  // another place; nothing is changed
+  EXPECT_EQ(where.as<int>(), 10);
+  where = 11;
+  EXPECT_EQ(d["x"].as<int>(), 11);
+  d["deep"].erase();
+  EXPECT_FALSE(d["deep"].exists());
+  EXPECT_EQ(d["x"].type(), "int");
+  d.clear();
+  EXPECT_EQ(d.size(), 0u);
+  EXPECT_EQ(manager_->name_space({{"a", 1}})["a"].as<int>(), 1);
+  try {
+    (void)d["nothing"].value();
+    ADD_FAILURE();
+  } catch (const ManagerError& e) {
+    EXPECT_EQ(e.type(), "KeyError");
+    EXPECT_STREQ(e.what(), "KeyError: 'nothing' (at ['d'])");
+  }
+}
+
 TEST_F(OneManager, CompareAndSetLosesNothing) {
   const Proxy n = manager_->value(0);
   std::vector<Process> processes;

@@ -87,7 +87,7 @@ int listen(Arguments& arguments) {
     else if (a == "--max-connections") options.most_connections = static_cast<std::size_t>(arguments.number_of(a));
     else throw cadre::Error("unknown option " + std::string(a) + " of cadre manager; see cadre manager --help");
   }
-  if (options.address.empty()) throw cadre::Error("cadre manager: where is it to listen? --listen host:port, or --listen ./socket; see cadre manager --help");
+  if (options.address.empty()) throw cadre::Error("where is the manager to listen? --listen host:port, or --listen ./socket; see cadre manager --help");
   if (options.certificates.empty() && options.address.find('/') == std::string::npos && !options.address.starts_with("@")) options.certificates = cadre::certificate_directory();
   sigset_t ends;
   sigemptyset(&ends);

@@ -91,11 +91,11 @@ TEST(CliUsage, UnknownChoicesAreRefusedWithTheKnownOnes) {
 }
 
 TEST(CliUsage, TheManagerRefusesWhatItDoesNotKnow) {
-  expect_refused({"manager"}, "cadre manager: where is it to listen? --listen host:port");
-  expect_refused({"manager", "--listen"}, "--listen needs a value");
-  expect_refused({"manager", "--listen", "nowhere"}, "\"nowhere\" is no address: write host:port, or the path of a socket");
-  expect_refused({"manager", "--listen", "127.0.0.1:0", "--certificates", "/nonexistent"}, "load /nonexistent/ca.pem: No such file or directory. `cadre manager init` writes certificates");
-  expect_refused({"manager", "init", "--host", "a:1", "--certificates", "/nonexistent"}, "\"a:1\" is no host");
+  expect_refused({"manager"}, "where is the manager to listen? --listen host:port, or --listen ./socket; see cadre manager --help");
+  expect_refused({"manager", "--listen"}, "--listen needs a value; see cadre manager --help");
+  expect_refused({"manager", "--listen", "nowhere"}, "\"nowhere\" is no address: write host:port, or the path of a socket with a slash in it (./socket)");
+  expect_refused({"manager", "--listen", "127.0.0.1:0", "--certificates", "/nonexistent"}, "load /nonexistent/ca.pem: No such file or directory. `cadre manager init` writes certificates; --certificates or $CADRE_MANAGER_CERTIFICATES says where they are");
+  expect_refused({"manager", "init", "--host", "a:1", "--certificates", "/nonexistent"}, "\"a:1\" is no host: give a name or an address, without a port");
   expect_refused({"manager", "init", "--days", "0"}, "--days 0: give a whole number from 1");
 }
 

@@ -256,7 +256,7 @@ TEST_F(Network, ASocketsPathIsItsOwnersAndGoesWithIt) {
 }
 
 TEST_F(Network, HalfFramesAndSilenceHarmNobody) {
-  const Served server({.address = folder_ / "socket", .patience = 200ms});
+  const Served server({.address = folder_ / "socket", .patience = 1500ms});
   const ManagerClient good(server.address());
   good["n"] = 0;
   Rough half(server.address());

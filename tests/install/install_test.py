@@ -39,6 +39,7 @@ def program(source, prefix, work):
     project = work / "consumer"
     shutil.copytree(source / "tests/install/consumer", project)
     shutil.copy(source / "examples/five_lines.cpp", project)
+    shutil.copy(source / "examples/processes/nested_manager.cpp", project)
     run("cmake", "-G", "Ninja", "-S", project, "-B", work / "build", f"-DCMAKE_PREFIX_PATH={prefix}", "-DCMAKE_BUILD_TYPE=Release")
     run("cmake", "--build", work / "build")
     total, bins = run(work / "build/five_lines").split()
@@ -48,6 +49,9 @@ def program(source, prefix, work):
     bound = 2**20 * 2.0**-53 * expected
     expect(abs(float(total) - expected) <= bound, f"the sum is {total}, not {expected:.6f} within {bound:.3g}")
     expect(bins == "1000000", f"{bins} bins, not 1000000")
+    said = run(work / "build/nested_manager", "spawn")
+    expect("together: 400" in said, f"nested_manager said {said}")
+    expect("--listen" in run(prefix / "bin/cadre", "manager", "--help"), "cadre manager does not find its program")
 
 
 def plugin(source, prefix, work):

@@ -7,6 +7,8 @@ namespace cadre::builtin {
 namespace {
 
 constexpr uint64_t kRows = 64, kMostDimensions = 8;
+constexpr uint64_t kColumns = 512;  // of three coordinates, with their distances and bins: half of a first cache of 32 KiB
+static_assert(kColumns <= kBlock && kColumns % kStep == 0);
 constexpr uint64_t kTables = 4;  // a pair's neighbours often fall into one bin: counted in one table they would wait for each other
 
 const cadre_input kInputs[] = {{"X", "points, one per row, 1 to 8 coordinates", CADRE_NUMBERS, CADRE_WHOLE, 2, 2}};
@@ -35,6 +37,18 @@ int plan(cadre_plan* p) {
 
 void identity(const cadre_plan* p, void* accumulator) { std::memset(accumulator, 0, (bins_of(p) + 1) * sizeof(int64_t)); }
 
+/** out[j]: distance of point p to column j, coordinate after coordinate. */
+template <uint64_t d>
+void distances(const double (*turned)[kColumns], const double* p, uint64_t m, double* __restrict out) {
+  for (uint64_t j = 0; j < m; ++j) {
+    double square = (turned[0][j] - p[0]) * (turned[0][j] - p[0]);
+    for (uint64_t k = 1; k < d; ++k) square += (turned[k][j] - p[k]) * (turned[k][j] - p[k]);
+    out[j] = std::sqrt(square);
+  }
+}
+using Distances = void (*)(const double (*)[kColumns], const double*, uint64_t, double*);
+constexpr Distances kDistances[kMostDimensions] = {distances<1>, distances<2>, distances<3>, distances<4>, distances<5>, distances<6>, distances<7>, distances<8>};
+
 int run(cadre_chunk* c) {
   const uint64_t n = c->plan->elements, d = static_cast<uint64_t>(c->plan->inputs[0].shape[1]), bins = bins_of(c->plan);
   const UniformBins place(integer(c->plan, 0), real(c->plan, 1), real(c->plan, 2), UniformBins::Rule::histogram, false);
@@ -48,13 +62,14 @@ int run(cadre_chunk* c) {
       for (uint64_t b = 0; b <= bins; ++b) total[b] += tables[t * (bins + 1) + b], tables[t * (bins + 1) + b] = 0;
     counted = 0;
   };
-  alignas(64) double rows[kRows * kMostDimensions], room[kBlock * kMostDimensions], turned[kMostDimensions][kBlock], distance[kBlock];
-  alignas(64) uint32_t index[kBlock];
+  alignas(64) double rows[kRows * kMostDimensions], room[kColumns * kMostDimensions], turned[kMostDimensions][kColumns], distance[kColumns];
+  alignas(64) uint32_t index[kColumns];
+  const Distances distances_of = kDistances[d - 1];
   for (uint64_t row = c->first; row < c->first + c->count; row += kRows) {
     const uint64_t some = std::min(kRows, c->first + c->count - row);
     points.copy(row * d, some * d, rows);
-    for (uint64_t at = row + 1; at < n; at += kBlock) {
-      const uint64_t m = std::min(kBlock, n - at);
+    for (uint64_t at = row + 1; at < n; at += kColumns) {
+      const uint64_t m = std::min(kColumns, n - at);
       const double* v = points.load(at * d, m * d, room);
       for (uint64_t k = 0; k < d; ++k)
         for (uint64_t j = 0; j < m; ++j) turned[k][j] = v[j * d + k];
@@ -62,10 +77,7 @@ int run(cadre_chunk* c) {
         const uint64_t skip = row + r + 1 > at ? row + r + 1 - at : 0;  // pairs that another row counts
         if (skip >= m) continue;
         const double* p = rows + r * d;
-        for (uint64_t j = 0; j < m; ++j) distance[j] = (turned[0][j] - p[0]) * (turned[0][j] - p[0]);
-        for (uint64_t k = 1; k < d; ++k)
-          for (uint64_t j = 0; j < m; ++j) distance[j] += (turned[k][j] - p[k]) * (turned[k][j] - p[k]);
-        for (uint64_t j = 0; j < m; ++j) distance[j] = std::sqrt(distance[j]);
+        distances_of(turned, p, m, distance);
         uint64_t whole = m;
         padded(distance, whole, distance, 0.0);
         place.index(distance, m, index);

@@ -2,7 +2,6 @@
 
 #include <malloc.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
@@ -130,16 +129,7 @@ void ServerState::accept_all() {
       ::close(fd);
       continue;
     }
-    if (!local()) {
-      // A client whose machine is gone is known by its silence within half a minute.
-      const int on = 1, idle = 10, interval = 5, probes = 3, patience = 30'000;
-      setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-      setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-      setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-      setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-      setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
-      setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
-    }
+    if (!local()) tune_tcp(fd);
     auto made = std::make_unique<Peer>();
     Peer& p = *made;
     p.server = this;

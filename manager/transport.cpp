@@ -1,6 +1,8 @@
 #include <cadre/manager/transport.hpp>
 
 #include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
@@ -104,6 +106,16 @@ TlsContext::TlsContext(const std::string& directory, const std::string& name, bo
     SSL_CTX_set_alpn_select_cb(c, choose_protocol, nullptr);
   else
     SSL_CTX_set_alpn_protos(c, kProtocols, sizeof kProtocols);
+}
+
+void tune_tcp(int fd) {
+  const int on = 1, idle = 10, interval = 5, probes = 3, patience = 30'000;
+  setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+  setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
+  setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof probes);
+  setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &patience, sizeof patience);
 }
 
 Transport::~Transport() {

@@ -25,6 +25,9 @@ class TlsContext {
   std::shared_ptr<ssl_ctx_st> context_;
 };
 
+/** Sends small messages at once, and knows the other side by its silence to be gone within half a minute: for both sides of a TCP connection. */
+void tune_tcp(int fd);
+
 class Transport {
  public:
   enum class Io { done, again_read, again_write, closed };

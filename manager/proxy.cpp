@@ -122,27 +122,6 @@ bool QueueProxy::full() const {
   return most > 0 && call("qsize").integer() >= most;
 }
 
-SemaphoreProxy SemaphoreProxy::unpack(ParcelReader& reader) {
-  auto [client, object] = unpack_handle(reader);
-  return {std::move(client), object};
-}
-EventProxy EventProxy::unpack(ParcelReader& reader) {
-  auto [client, object] = unpack_handle(reader);
-  return {std::move(client), object};
-}
-BarrierProxy BarrierProxy::unpack(ParcelReader& reader) {
-  auto [client, object] = unpack_handle(reader);
-  return {std::move(client), object};
-}
-QueueProxy QueueProxy::unpack(ParcelReader& reader) {
-  auto [client, object] = unpack_handle(reader);
-  return {std::move(client), object};
-}
-ObjectProxy ObjectProxy::unpack(ParcelReader& reader) {
-  auto [client, object] = unpack_handle(reader);
-  return {std::move(client), object};
-}
-
 /* The client */
 
 ManagerClient::ManagerClient(const std::string& address, const std::string& certificates) : state_(detail::ClientState::of(address, certificates)) { (void)stats(); }

@@ -57,6 +57,11 @@ class Handle {
   friend class cadre::ManagerClient;
   Handle(std::shared_ptr<ClientState> client, std::uint64_t object) : client_(std::move(client)), object_(object) {}
   static std::pair<std::shared_ptr<ClientState>, std::uint64_t> unpack_handle(ParcelReader& reader);
+  template <class T>
+  static T unpack_as(ParcelReader& reader) {
+    auto [client, object] = unpack_handle(reader);
+    return T(std::move(client), object);
+  }
   Data call(const char* verb, Data::List args = {}) const;
   /** Seconds, or null for as long as it takes. */
   static Data seconds(std::optional<std::chrono::nanoseconds> timeout) { return timeout ? Data(std::chrono::duration<double>(*timeout).count()) : Data(); }
@@ -241,26 +246,20 @@ class LockProxy : public detail::Handle {
   void lock() const { (void)acquire(); }
   bool try_lock() const { return try_acquire() != LockResult::timed_out; }
   void unlock() const { release(); }
-  static LockProxy unpack(ParcelReader& reader) { return make<LockProxy>(reader); }
+  static LockProxy unpack(ParcelReader& reader) { return unpack_as<LockProxy>(reader); }
 
  protected:
   friend class ManagerClient;
   using Handle::Handle;
-  template <class T>
-  static T make(ParcelReader& reader) {
-    auto [client, object] = unpack_handle(reader);
-    return T(std::move(client), object);
-  }
 };
 
 /** Acquired again by the thread that has it, released by it alone. */
 class RLockProxy : public LockProxy {
  public:
-  static RLockProxy unpack(ParcelReader& reader) { return make<RLockProxy>(reader); }
+  static RLockProxy unpack(ParcelReader& reader) { return unpack_as<RLockProxy>(reader); }
 
  private:
   friend class ManagerClient;
-  friend class LockProxy;
   using LockProxy::LockProxy;
 };
 
@@ -275,11 +274,10 @@ class ConditionProxy : public LockProxy {
   }
   void notify(int n = 1) const { call("notify", {n}); }
   void notify_all() const { call("notify", {nullptr}); }
-  static ConditionProxy unpack(ParcelReader& reader) { return make<ConditionProxy>(reader); }
+  static ConditionProxy unpack(ParcelReader& reader) { return unpack_as<ConditionProxy>(reader); }
 
  private:
   friend class ManagerClient;
-  friend class LockProxy;
   using LockProxy::LockProxy;
 };
 
@@ -289,7 +287,7 @@ class SemaphoreProxy : public detail::Handle {
   void acquire() const { call("acquire"); }
   void release(int n = 1) const { call("release", {n}); }
   std::int64_t get_value() const { return call("get_value").integer(); }
-  static SemaphoreProxy unpack(ParcelReader& reader);
+  static SemaphoreProxy unpack(ParcelReader& reader) { return unpack_as<SemaphoreProxy>(reader); }
 
  private:
   friend class ManagerClient;
@@ -302,7 +300,7 @@ class EventProxy : public detail::Handle {
   void set() const { call("set"); }
   void clear() const { call("clear"); }
   bool is_set() const { return call("is_set").boolean(); }
-  static EventProxy unpack(ParcelReader& reader);
+  static EventProxy unpack(ParcelReader& reader) { return unpack_as<EventProxy>(reader); }
 
  private:
   friend class ManagerClient;
@@ -319,7 +317,7 @@ class BarrierProxy : public detail::Handle {
   std::int64_t parties() const { return call("parties").integer(); }
   std::int64_t n_waiting() const { return call("n_waiting").integer(); }
   bool broken() const { return call("broken").boolean(); }
-  static BarrierProxy unpack(ParcelReader& reader);
+  static BarrierProxy unpack(ParcelReader& reader) { return unpack_as<BarrierProxy>(reader); }
 
  private:
   friend class ManagerClient;
@@ -342,7 +340,7 @@ class QueueProxy : public detail::Handle {
   /** Waits until every item that was put is done. */
   void join() const { call("join"); }
   [[nodiscard]] bool join(std::chrono::nanoseconds timeout) const { return call("join", {seconds(timeout)}).boolean(); }
-  static QueueProxy unpack(ParcelReader& reader);
+  static QueueProxy unpack(ParcelReader& reader) { return unpack_as<QueueProxy>(reader); }
 
  private:
   friend class ManagerClient;
@@ -353,7 +351,7 @@ class QueueProxy : public detail::Handle {
 class ObjectProxy : public detail::Handle {
  public:
   Data call(const std::string& method, Data::List args = {}) const { return Handle::call(method.c_str(), std::move(args)); }
-  static ObjectProxy unpack(ParcelReader& reader);
+  static ObjectProxy unpack(ParcelReader& reader) { return unpack_as<ObjectProxy>(reader); }
 
  private:
   friend class ManagerClient;

@@ -8,16 +8,12 @@ namespace {
 
 const cadre_input kInputs[] = {{"X", "one point per row", CADRE_NUMBERS, CADRE_ROWS, 2, 2},
                                {"centers", "one centre per row (k x d)", CADRE_NUMBERS, CADRE_WHOLE, 2, 2}};
-const cadre_output kStepOutputs[] = {
+const cadre_output kOutputs[] = {
     {"centers", "float64 (k x d): means of the points nearest to each centre; one without points stays", CADRE_OUT_FINISH, 0, 0, 0, 0},
     {"count", "int64 (k): points nearest to each centre", CADRE_OUT_FINISH, 0, 0, 0, 0},
     {"label", "int32: the nearest centre of each point", CADRE_OUT_MAP, CADRE_OUT_OPTIONAL, -1, 0, 0}};
 enum { kCenters, kCount, kLabel };
 const cadre_result kStepResults[] = {{"inertia", "sum of squared distances from the points to their old centres"}};
-const cadre_output kOutputs[] = {
-    {"centers", "float64 (k x d): means of the points nearest to each centre; one without points stays", CADRE_OUT_FINISH, 0, 0, 0, 0},
-    {"count", "int64 (k): points nearest to each centre", CADRE_OUT_FINISH, 0, 0, 0, 0},
-    {"label", "int32: the nearest centre of each point", CADRE_OUT_MAP, CADRE_OUT_OPTIONAL, -1, 0, 0}};
 const cadre_param kParams[] = {{"max_iter", "most steps", CADRE_INTEGER, CADRE_PARAM_DEFAULT, 300},
                                {"tol", "ends when no centre moves farther than this; 0: when none moves", CADRE_REAL, CADRE_PARAM_DEFAULT, 0}};
 const cadre_result kResults[] = {{"inertia", "sum of squared distances from the points to their centres"}, {"iterations", "steps that were made"}, {"shift", "how far the centre that moved most moved in the last one"}};
@@ -259,7 +255,7 @@ const cadre_kernel kmeans_step_kernel = {
     .n_params = 0,
     .n_results = 1,
     .inputs = kInputs,
-    .outputs = kStepOutputs,
+    .outputs = kOutputs,
     .params = nullptr,
     .results = kStepResults,
     .plan = plan,

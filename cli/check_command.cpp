@@ -2,7 +2,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -16,6 +15,7 @@
 #include <cadre/engine/step.hpp>
 #include <cadre/shm/error.hpp>
 #include <cadre/shm/npy_file.hpp>
+#include <cadre/shm/temporary_folder.hpp>
 
 #include "commands.hpp"
 #include "output.hpp"
@@ -32,17 +32,6 @@ struct Arguments {
   std::string plugin, kernel;
   std::vector<std::string> in, params;
   std::uint64_t rows = 6000;
-};
-
-struct Folder {
-  std::string path = (fs::temp_directory_path() / "cadre-check-XXXXXX").string();
-  Folder() {
-    if (!mkdtemp(path.data())) throw_errno("make a folder " + path, errno, Error::Kind::failed);
-  }
-  ~Folder() {
-    std::error_code ignored;
-    fs::remove_all(path, ignored);
-  }
 };
 
 DType first_type(std::uint32_t types) {
@@ -134,11 +123,11 @@ Answer ask_backends(const Arguments& a, const Step& step, const std::string& fol
 
 Examination examine_kernel(const Arguments& a, const KernelTable& table, const cadre_kernel& k, std::uint32_t index) {
   Examination e{.kernel = k.name};
-  const Folder folder;
+  const TemporaryFolder folder("check");
   Subject subject{.plugin = a.plugin, .kernel = index, .declared = k};
   Step step;
   try {
-    step = make_step(a, k, folder.path, subject.inputs);
+    step = make_step(a, k, folder.path(), subject.inputs);
     const BoundStep bound = bind_step(step, table);
     std::vector<Header> headers;
     for (const Sample& s : subject.inputs) headers.push_back({s.type, s.shape});
@@ -160,7 +149,7 @@ Examination examine_kernel(const Arguments& a, const KernelTable& table, const c
   const auto some = [](std::uint32_t n, const char* what) { return std::to_string(n) + " " + what + (n == 1 ? "" : "s"); };
   e.answers.push_back({"declaration", true, some(k.n_inputs, "input") + ", " + some(k.n_params, "parameter") + ", " + some(k.n_outputs, "output") + ", " + some(k.n_results, "result")});
   for (Answer& answer : examine(subject, e.ns)) e.answers.push_back(std::move(answer));
-  e.answers.push_back(ask_backends(a, step, folder.path, e.digest));
+  e.answers.push_back(ask_backends(a, step, folder.path(), e.digest));
   return e;
 }
 

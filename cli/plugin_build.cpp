@@ -111,13 +111,6 @@ std::vector<std::string> files_in_rule(const std::string& path) {
   return files;
 }
 
-std::string temporary_folder() {
-  std::error_code error;
-  std::string path = (fs::temp_directory_path(error) / "cadre-build-XXXXXX").string();
-  if (!mkdtemp(path.data())) throw_errno("make a folder " + path, errno, Error::Kind::failed);
-  return path;
-}
-
 /** What the library depends on besides the contents of its files. */
 std::string key_of(const BuildRequest& request, const Home& home) {
   std::string all = "cadre build 1\n";
@@ -158,11 +151,6 @@ void run_stage(const std::string& doing, const std::vector<CommandLine>& command
 
 }  // namespace
 
-Build::~Build() {
-  std::error_code ignored;
-  if (!folder_.empty()) fs::remove_all(folder_, ignored);
-}
-
 Build build_plugin(const BuildRequest& given) {
   BuildRequest request = given;
   const auto begin = std::chrono::steady_clock::now();
@@ -183,7 +171,7 @@ Build build_plugin(const BuildRequest& given) {
     return build;
   }
 
-  const std::string folder = build.folder_ = temporary_folder();
+  const std::string& folder = build.folder_.emplace("build").path();
   if (!request.text.empty()) {
     request.sources = {folder + "/text.cpp"};
     if (!(std::ofstream(request.sources[0]) << request.text).flush()) throw_errno("write " + request.sources[0], errno, Error::Kind::failed);

@@ -3,8 +3,11 @@
 
    Each level is compiled by itself and made into one relocatable object in which only its own cadre_plugin (renamed to its level) is global and
    whose initialisers lie in a section of its own; kernels/plugin/levels.c chooses between them while the library is loaded. */
+#include <optional>
 #include <string>
 #include <vector>
+
+#include <cadre/shm/temporary_folder.hpp>
 
 namespace cadre::cli {
 
@@ -21,16 +24,9 @@ struct Build {
   std::string warnings;   // of the compiler
   double seconds = 0;
 
-  Build() = default;
-  Build(Build&& other) noexcept : library(other.library), cached(other.cached), warnings(other.warnings), seconds(other.seconds), folder_(std::move(other.folder_)) {
-    other.folder_.clear();
-  }
-  Build& operator=(Build&&) = delete;
-  ~Build();
-
  private:
   friend Build build_plugin(const BuildRequest&);
-  std::string folder_;
+  std::optional<TemporaryFolder> folder_;
 };
 
 /** Throws Error: bad input (usage), no compiler, or code that does not compile (failed, with the compiler's words). */

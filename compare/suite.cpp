@@ -1,10 +1,8 @@
 #include <cadre/compare/suite.hpp>
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstdlib>
-#include <filesystem>
 #include <string_view>
 
 #include <nlohmann/json.hpp>
@@ -14,6 +12,7 @@
 #include <cadre/compare/text_report.hpp>
 #include <cadre/pool/cpus.hpp>
 #include <cadre/shm/npy_file.hpp>
+#include <cadre/shm/temporary_folder.hpp>
 
 CADRE_INCLUDE_FILE(suite_kernels, CADRE_SUITE_KERNELS);
 
@@ -21,25 +20,6 @@ namespace cadre::compare {
 namespace {
 
 constexpr std::int64_t kBaseRows = 1 << 20;
-
-/** Gone with the object. */
-class Folder {
- public:
-  Folder() {
-    const char* parent = std::getenv("TMPDIR");
-    path_ = std::string(parent && *parent ? parent : "/tmp") + "/cadre-suite-XXXXXX";
-    if (!mkdtemp(path_.data())) throw_errno("make a folder for the suite's data in " + path_.substr(0, path_.rfind('/')), errno);
-  }
-  Folder(const Folder&) = delete;
-  ~Folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-
- private:
-  std::string path_;
-};
 
 /** Evenly spread in [0, 1), the same in every run (splitmix64). */
 std::vector<double> spread(std::uint64_t seed) {
@@ -99,7 +79,7 @@ const ContestantResult* find(const Point& point, const std::string& backend) {
 std::string suite_kernels_text() { return std::string(included_suite_kernels()); }
 
 std::vector<SuiteEntry> run_suite(const SuitePlan& plan) {
-  const Folder folder;
+  const TemporaryFolder folder("suite");
   const std::vector<double> x = spread(1), y = spread(2);
   std::vector<double> bad = x;
   bad[1234] = -1;

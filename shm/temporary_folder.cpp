@@ -1,0 +1,23 @@
+#include <cadre/shm/temporary_folder.hpp>
+
+#include <stdlib.h>
+
+#include <cerrno>
+#include <filesystem>
+
+#include <cadre/shm/error.hpp>
+
+namespace cadre {
+
+TemporaryFolder::TemporaryFolder(std::string_view purpose) {
+  const char* parent = std::getenv("TMPDIR");
+  path_ = std::string(parent && *parent ? parent : "/tmp") + "/cadre-" + std::string(purpose) + "-XXXXXX";
+  if (!mkdtemp(path_.data())) throw_errno("make a folder " + path_ + " (set TMPDIR to a folder that can be written)", errno, Error::Kind::failed);
+}
+
+TemporaryFolder::~TemporaryFolder() {
+  std::error_code ignored;
+  if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+}
+
+}  // namespace cadre

@@ -18,6 +18,8 @@ namespace {
 constexpr double kAllAtOnce = 0.02, kStopAndGo = 0.08, kSupervisor = 0.01, kLeftStopped = 0.00003;
 constexpr double kIdleVictim = 0.1;      // who holds no chunk is spared nine times out of ten,
 constexpr double kYoungVictim = 0.05;    // and a process that has not yet gone on where its predecessor died nearly always: the job is to get on
+constexpr double kComputing = 0.1;       // nor is one in the kernel, where those hits of the job have got ahead of the ones in steps 3 to 6 by more than
+constexpr std::uint64_t kAhead = 20;
 constexpr double kLookedAt = 0.5;        // stopped before it is killed, so that its step is known exactly
 constexpr double kPauseUs = 700;
 
@@ -68,6 +70,8 @@ void Killer::kill_worker(std::uint32_t slot, pid_t pid) {
   if (step == 0 && !chance(kIdleVictim)) return;
   const auto phase = static_cast<Phase>(board_.lines[slot].phase.load());
   if (step == 2 && phase != Phase::kernel && phase != Phase::combining && !chance(kYoungVictim)) return;
+  const auto& hit = tally_.hit[tally_.job.load()];
+  if (step == 2 && hit[2].load() > hit[3].load() + hit[4].load() + hit[6].load() + kAhead && !chance(kComputing)) return;
   if (chance(kLookedAt)) {
     if (kill(pid, SIGSTOP) != 0) return;
     for (char state; (state = state_of_process(pid)) != 'T' && state != 'Z' && state != 0;) continue;

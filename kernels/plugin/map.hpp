@@ -6,6 +6,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <utility>
 
@@ -94,6 +95,39 @@ constexpr uint32_t accepted() {
 inline constexpr uint64_t kMapBlock = 1024;
 /** Of results on their way past the caches: few enough lines for the CPU's buffers, so that they are written while the next block is computed. */
 inline constexpr uint64_t kStreamBlock = 256;
+inline constexpr uint64_t kTimedFrom = 4096;  // elements of a chunk, of which two looks at the clock are nothing
+
+/** Whether results that no cache keeps are written past the caches or through them: the way that took the loop less time per element in the chunks before. It depends on how much the loop computes
+    and on the machine's memory, so both are tried in the first chunks, and the slower one again now and then. */
+class StreamChoice {
+ public:
+  bool past_caches() {
+    const uint64_t n = chunks_++;
+    if (n < kTrials) return n % 2 == 0;
+    const bool faster = ns_[true] < ns_[false];
+    return n % kAgain == 0 ? !faster : faster;
+  }
+  void took(bool past_caches, double ns_per_element) {
+    double& known = ns_[past_caches];
+    if (known == 0)
+      known = ns_per_element;
+    else if (chunks_ <= kTrials)
+      known = ns_per_element < known ? ns_per_element : known;
+    else
+      known += ((ns_per_element < 2 * known ? ns_per_element : 2 * known) - known) / 4;  // one that was held up does not decide
+  }
+
+ private:
+  static constexpr uint64_t kTrials = 4, kAgain = 32;  // chunks
+  uint64_t chunks_ = 0;
+  double ns_[2] = {};  // through the caches, past them
+};
+
+inline int64_t now_ns() {
+  timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
 
 /** Elements of one input: where they lie, or converted block by block. */
 template <class T>
@@ -151,6 +185,7 @@ struct Map<function, text> {
   using Argument = typename TypeAt<k, A...>::Type;
 
   static inline Registered declared;
+  static inline thread_local StreamChoice choice;
 
   static int plan(cadre_plan* p) {
     const cadre_shape& first = p->inputs[0];
@@ -172,23 +207,26 @@ struct Map<function, text> {
     Room<i...> in;
     (static_cast<Slot<i>&>(in).open(c->inputs[i]), ...);
     auto* out = static_cast<Out*>(c->outputs[0].data);
-    const bool stream = c->flags & CADRE_STREAM;
+    const bool big = (c->flags & CADRE_STREAM) && n >= kTimedFrom;
+    const int64_t begin = big ? now_ns() : 0;
+    const bool stream = big && choice.past_caches();
     const auto loop = [&](uint64_t at, uint64_t count, Out* to) {
       Loop<function, Out, List<Argument<i>...>, List<Argument<kInputs + j>...>>::run(count, to, static_cast<Slot<i>&>(in).at(at, count)...,
                                                                                      parameter<Argument<kInputs + j>>(c->plan->params[j])...);
     };
     if (!stream && (static_cast<Slot<i>&>(in).same && ...)) {
       loop(0, n, out);
-      return CADRE_OK;
+    } else {
+      alignas(64) Out room[kStreamBlock];
+      const uint64_t block = stream ? kStreamBlock : kMapBlock;
+      for (uint64_t at = 0; at < n; at += block) {
+        const uint64_t count = n - at < block ? n - at : block;
+        loop(at, count, stream ? room : out + at);
+        if (stream) cadre_stream(out + at, room, count * sizeof(Out));
+      }
+      if (stream) cadre_stream_end();
     }
-    alignas(64) Out room[kMapBlock];
-    const uint64_t block = stream ? kStreamBlock : kMapBlock;
-    for (uint64_t at = 0; at < n; at += block) {
-      const uint64_t count = n - at < block ? n - at : block;
-      loop(at, count, stream ? room : out + at);
-      if (stream) cadre_stream(out + at, room, count * sizeof(Out));
-    }
-    if (stream) cadre_stream_end();
+    if (big) choice.took(stream, static_cast<double>(now_ns() - begin) / static_cast<double>(n));
     return CADRE_OK;
   }
   static int run(cadre_chunk* c) {

@@ -34,7 +34,7 @@ class ManagerClient {
 
   /* New objects. One with a name is made once: who asks for the name again gets that one. One without ends with the last process that has used it. Throw ManagerError: the name is another kind's. */
   Proxy dict(Data::Dict items = {}, const std::string& name = {}) const { return Proxy(state_, make("dict", name, {std::move(items)})); }
-  Proxy list(Data::List items = {}, const std::string& name = {}) const { return Proxy(state_, make("list", name, {std::move(items)})); }
+  Proxy list(Data::List items = {}, const std::string& name = {}) const { return Proxy(state_, make("list", name, {Data(std::move(items))})); }
   /** A dict whose keys are names. */
   Proxy name_space(Data::Dict items = {}, const std::string& name = {}) const { return Proxy(state_, make("namespace", name, {std::move(items)})); }
   Proxy value(Data value, const std::string& name = {}) const { return Proxy(state_, make("value", name, {std::move(value)})); }

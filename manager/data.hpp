@@ -113,6 +113,7 @@ class DataDict {
 
 class Data {
  public:
+  /** A list in a list is List{Data(List{1, 2})}: compilers do not agree on List{List{1, 2}}. */
   using List = std::vector<Data>;
   using Dict = DataDict;
   enum class Kind { null, boolean, integer, real, text, bytes, list, dict, array };

@@ -145,7 +145,7 @@ std::vector<std::pair<std::string, std::string>> ManagerClient::names() const {
 std::vector<Data> ManagerClient::together(const char* verb, const std::function<void(Transaction&)>& calls) const {
   Transaction t;
   calls(t);
-  Data results = state_->call(Data(), {}, verb, {std::move(t.calls_)});
+  Data results = state_->call(Data(), {}, verb, {Data(std::move(t.calls_))});
   if (std::string_view(verb) == "transaction") return std::move(results.list());
   std::vector<Data> all;
   for (Data& each : results.list()) {

@@ -163,11 +163,11 @@ class Proxy : public detail::Handle {
   std::vector<std::pair<Data, Data>> items() const;
   void update(Data::Dict items) const { call("update", {std::move(items)}); }
   /** Of all the keys in one call; None where there is none. */
-  std::vector<Data> get_many(Data::List keys) const { return call("get_many", {std::move(keys)}).list(); }
+  std::vector<Data> get_many(Data::List keys) const { return call("get_many", {Data(std::move(keys))}).list(); }
 
   /* Of lists. */
   void append(Data x) const { call("append", {std::move(x)}); }
-  void extend(Data::List all) const { call("extend", {std::move(all)}); }
+  void extend(Data::List all) const { call("extend", {Data(std::move(all))}); }
   void insert(std::int64_t i, Data x) const { call("insert", {i, std::move(x)}); }
   /** The last. */
   Data pop() const { return call("pop"); }

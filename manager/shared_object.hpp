@@ -15,7 +15,7 @@
 namespace cadre::detail {
 
 class SharedObject;
-class Peer;
+struct Peer;
 
 using SessionId = std::uint64_t;
 

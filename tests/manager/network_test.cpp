@@ -353,9 +353,9 @@ TEST_F(Network, GarbageIsRefusedAndOthersAreServed) {
   }
   // Messages that are gRPC, and nonsense within: each is answered, or ends its sender.
   std::vector<std::string> seeds(4);
-  detail::encode(seeds[0], List{2, 1, 0, List{"a", 1}, "assign", List{List{1, "x", 2.5}}});
+  detail::encode(seeds[0], List{2, 1, 0, List{"a", 1}, "assign", List{Data(List{1, "x", 2.5})}});
   detail::encode(seeds[1], List{3, 1, nullptr, List{}, "make", List{"queue", nullptr, List{3}}});
-  detail::encode(seeds[2], List{4, 1, nullptr, List{}, "transaction", List{List{List{0, List{"a"}, "add", List{1, 0}}}}});
+  detail::encode(seeds[2], List{4, 1, nullptr, List{}, "transaction", List{Data(List{Data(List{0, List{"a"}, "add", List{1, 0}})})}});
   detail::encode(seeds[3], List{5, 1, 1, List{}, "acquire", List{0.001}});
   std::unique_ptr<Rough> rough;
   int answered = 0;

@@ -64,7 +64,7 @@ void expect_as_python(Data start, const std::vector<Step>& steps) {
 TEST(Verbs, OfListsAreAsPythonsAre) {
   expect_as_python(List{3, 1.5, "b", List{1, 2}, true},
                    {{"m.append(7)", "append", {7}},
-                    {"m.extend([8, 'x'])", "extend", {List{8, "x"}}},
+                    {"m.extend([8, 'x'])", "extend", {Data(List{8, "x"})}},
                     {"m.insert(-1, None)", "insert", {-1, nullptr}},
                     {"m.insert(100, b'z')", "insert", {100, Bytes{"z"}}},
                     {"m.pop()", "pop", {}},
@@ -89,7 +89,7 @@ TEST(Verbs, OfListsAreAsPythonsAre) {
                     {"len(m)", "len", {}},
                     {"m.clear()", "clear", {}},
                     {"m.pop()", "pop", {}},
-                    {"m.extend([3, 1, True, 2.5, -4])", "extend", {List{3, 1, true, 2.5, -4}}},
+                    {"m.extend([3, 1, True, 2.5, -4])", "extend", {Data(List{3, 1, true, 2.5, -4})}},
                     {"m.sort()", "sort", {}},
                     {"m.sort(reverse=True)", "sort", {true}}});
 }

@@ -9,13 +9,15 @@
 #include <cerrno>
 #include <initializer_list>
 
+#include <cadre/shm/sanitizers.hpp>
+
 namespace cadre {
 
 namespace {
 
 // The caller's handlers are not the child's business. Sanitizers report through theirs: those stay.
 void default_handlers() {
-#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#if !CADRE_UNDER_ASAN && !CADRE_UNDER_TSAN
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction now;
     if (sigaction(signal, nullptr, &now) == 0 && now.sa_handler != SIG_DFL) {

@@ -21,24 +21,17 @@
 #include <cadre/shm/memory.hpp>
 #include <cadre/shm/population.hpp>
 #include <cadre/shm/ranges.hpp>
+#include <cadre/shm/sanitizers.hpp>
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
-#endif
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define CADRE_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define CADRE_SANITIZED 1
-#endif
 #endif
 
 namespace cadre {
 namespace {
 
 constexpr std::size_t kMiB = std::size_t{1} << 20, kGiB = std::size_t{1} << 30, kTiB = std::size_t{1} << 40;
-#ifdef CADRE_SANITIZED
+#if CADRE_UNDER_ASAN || CADRE_UNDER_TSAN
 constexpr std::uintptr_t kBase = 0x7ea000000000, kStep = 2 * 64 * kGiB;
 constexpr std::size_t kSize = 64 * kGiB;
 #else

@@ -7,12 +7,13 @@
 #include <gtest/gtest.h>
 
 #include <cadre/engine/engine.hpp>
+#include <cadre/shm/sanitizers.hpp>
 
 #include "../support/child.hpp"
 #include "arrays.hpp"
 #include "backends.hpp"
 
-#if defined(__SANITIZE_ADDRESS__)
+#if CADRE_UNDER_ASAN
 // A worker's SIGSEGV is the test's, not a finding.
 extern "C" const char* __asan_default_options() { return "handle_segv=0"; }
 #endif
@@ -207,7 +208,7 @@ TEST_P(Lambdas, TheTextOfAnExceptionIsInTheErrorAndTheEngineGoesOn) {
   for (std::size_t i = 0; i < x.size(); ++i) ASSERT_EQ(y[i], -x[i]);
 }
 
-INSTANTIATE_TEST_SUITE_P(AllHands, Lambdas, kAllHands, name_of_hands);
+INSTANTIATE_TEST_SUITE_P(AllHands, Lambdas, ::testing::ValuesIn(kAllHands), name_of_hands);
 
 class LambdasInProcesses : public LeakCheck {};
 

@@ -4,15 +4,13 @@
 
 #include <gtest/gtest.h>
 
+#include <cadre/shm/sanitizers.hpp>
+
 #include "../support/temp_dir.hpp"
 
 namespace {
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-constexpr bool kSanitized = true;
-#else
-constexpr bool kSanitized = false;
-#endif
+constexpr bool kSanitized = CADRE_UNDER_ASAN || CADRE_UNDER_TSAN;
 
 std::string probe(const std::string& arguments, const std::string& environment = "") {
   FILE* out = popen((environment + " " ARENA_PROBE " " + arguments + " 2>&1").c_str(), "r");

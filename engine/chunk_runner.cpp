@@ -423,13 +423,13 @@ ChunkRunner::Computed ChunkRunner::compute(const SlotPlace& place, std::uint32_t
       else
         inputs.set(i, data + c.first * in.row_bytes, in.shape, static_cast<std::int64_t>(c.count));
     }
-    std::byte* copy = place.partial + work_.copies_at;
+    std::byte* copy = work_.copies ? place.partial + work_.copies_at : nullptr;
     for (std::uint32_t o = 0; o < work_.n_outputs; ++o) {
       const WorkOutput& out = work_.outputs[o];
       std::byte* data = nullptr;
       if (out.map && out.address) {
-        data = work_.copies ? copy + call.from * out.row_bytes : window(reinterpret_cast<std::byte*>(out.address)) + c.first * out.row_bytes;
-        copy += copy_bytes(work_, out);
+        data = copy ? copy + call.from * out.row_bytes : window(reinterpret_cast<std::byte*>(out.address)) + c.first * out.row_bytes;
+        if (copy) copy += copy_bytes(work_, out);
       }
       outputs.set(o, data, out.shape, out.map ? static_cast<std::int64_t>(c.count) : -1);
     }

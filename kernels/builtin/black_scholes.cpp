@@ -30,7 +30,8 @@ Doubles call_price(Doubles spot, Doubles strike, Doubles time, Doubles rate, Dou
   const Doubles d1 = v_fused(drift, time, v_log_35(spot / strike)) / deviation, d2 = d1 - deviation;
   const Doubles price = spot * normal_cdf(d1) - discounted * normal_cdf(d2);
   const Doubles certain = spot - discounted;
-  return deviation == 0.0 ? (certain < 0.0 ? Doubles{} : certain) : price;
+  const Doubles value = deviation == 0.0 ? (certain < 0.0 ? Doubles{} : certain) : price;
+  return value == value ? value : Doubles{} + __builtin_nan("");  // which of two NaNs a sum is, the compiler chooses
 }
 
 int run(cadre_chunk* chunk) {

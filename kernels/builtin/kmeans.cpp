@@ -213,7 +213,8 @@ int finish_step(cadre_finish* f) {
 
 int finish(cadre_finish* f) {
   const uint64_t k = clusters(f->plan), d = dimensions(f->plan);
-  const View a(f->accumulator, k, d), before(const_cast<void*>(f->plan->previous), k, d);
+  void* const previous = f->plan->previous ? const_cast<void*>(f->plan->previous) : f->accumulator;  // the first step has none, and does not look
+  const View a(f->accumulator, k, d), before(previous, k, d);
   if (f->pass == 0) {
     double farthest = 0;
     for (uint64_t c = 0; c < k; ++c) {

@@ -20,7 +20,11 @@ inline std::uint64_t mixed(std::uint64_t i, std::uint64_t seed = 0) {
 /** The i-th of evenly spread values in [lo, hi); whole numbers where T is. */
 template <class T>
 T spread(std::uint64_t i, double lo, double hi, std::uint64_t seed = 0) {
-  return static_cast<T>(lo + static_cast<double>(mixed(i, seed) >> 11) * 0x1p-53 * (hi - lo));
+  const double value = lo + static_cast<double>(mixed(i, seed) >> 11) * 0x1p-53 * (hi - lo);
+  if constexpr (std::is_integral_v<T>)
+    return static_cast<T>(static_cast<std::int64_t>(value));  // which wraps around where T is smaller
+  else
+    return static_cast<T>(value);
 }
 
 template <class T>

@@ -60,7 +60,7 @@ Command add_build(CLI::App& program, Context& context) {
   app->add_option("FILE", a->sources, "sources: .cpp, .c, .f90")->type_name("");
   app->add_option("-o,--output", a->output, "the library (default: the first source's name with .so, in this folder)")->type_name("FILE.so");
   app->add_flag("--json", context.json, "one JSON object on stdout, nothing else there");
-  return {app, [a, app, &context] { return run(*a, context); }, [a](std::vector<std::string> flags) { a->flags = std::move(flags); }};
+  return {app, [a, &context] { return run(*a, context); }, [a](std::vector<std::string> flags) { a->flags = std::move(flags); }};
 }
 
 }  // namespace cadre::cli

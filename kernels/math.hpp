@@ -18,18 +18,25 @@
   X(sinh) X(cosh) X(tanh) X(asinh) X(acosh) X(atanh) X(cbrt) X(erf) X(erfc) X(tgamma) X(lgamma)
 #define CADRE_MATH_TWO(Y) Y(pow) Y(atan2) Y(hypot)
 
+#if __has_attribute(simd)
+#define CADRE_MATH_FUNCTION __attribute__((const, nothrow, simd("notinbranch")))
+#else  // clang: the scalar functions alone
+#define CADRE_MATH_FUNCTION __attribute__((const, nothrow))
+#endif
+
 extern "C" {
-#define CADRE_MATH_DECLARE(name)                                                        \
-  __attribute__((const, nothrow, simd("notinbranch"))) double cadre_##name(double) noexcept; \
-  __attribute__((const, nothrow, simd("notinbranch"))) float cadre_##name##f(float) noexcept;
+#define CADRE_MATH_DECLARE(name)                                                                   \
+  CADRE_MATH_FUNCTION double cadre_##name(double) noexcept;                                        \
+  CADRE_MATH_FUNCTION float cadre_##name##f(float) noexcept;
 CADRE_MATH_ONE(CADRE_MATH_DECLARE)
 #undef CADRE_MATH_DECLARE
-#define CADRE_MATH_DECLARE(name)                                                                \
-  __attribute__((const, nothrow, simd("notinbranch"))) double cadre_##name(double, double) noexcept; \
-  __attribute__((const, nothrow, simd("notinbranch"))) float cadre_##name##f(float, float) noexcept;
+#define CADRE_MATH_DECLARE(name)                                                                   \
+  CADRE_MATH_FUNCTION double cadre_##name(double, double) noexcept;                                \
+  CADRE_MATH_FUNCTION float cadre_##name##f(float, float) noexcept;
 CADRE_MATH_TWO(CADRE_MATH_DECLARE)
 #undef CADRE_MATH_DECLARE
 }
+#undef CADRE_MATH_FUNCTION
 
 namespace cadre {
 

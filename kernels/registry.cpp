@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cctype>
 
+#include <cadre/kernels/plugin/cpu_level.h>
+
 extern "C" {
 const cadre_library* cadre_builtin_v2();
 const cadre_library* cadre_builtin_v3();
@@ -24,9 +26,9 @@ std::optional<Level> level_of(std::string_view name) {
 
 bool has_level(Level level) {
   switch (level) {
-    case Level::v2: return __builtin_cpu_supports("x86-64-v2");
-    case Level::v3: return __builtin_cpu_supports("x86-64-v3");
-    case Level::v4: return __builtin_cpu_supports("x86-64-v4");
+    case Level::v2: return CADRE_CPU_HAS_V2;
+    case Level::v3: return CADRE_CPU_HAS_V3;
+    case Level::v4: return CADRE_CPU_HAS_V4;
   }
   return false;
 }

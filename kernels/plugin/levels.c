@@ -2,6 +2,7 @@
    whose own cadre_plugin is called cadre_plugin_vN here and whose initialisers lie in a section of their own, so that only those of the level in use are
    run: the others may not even decode on this CPU. */
 #include <cadre/kernels/kernel.h>
+#include <cadre/kernels/plugin/cpu_level.h>
 
 extern char** environ;
 
@@ -24,7 +25,7 @@ static const cadre_library* chosen;
 /* While the library is loaded, as initialisers are elsewhere: once, whoever calls. */
 __attribute__((constructor)) static void choose(void) {
   __builtin_cpu_init();
-  chosen = __builtin_cpu_supports("x86-64-v4") ? begin_v4() : __builtin_cpu_supports("x86-64-v3") ? begin_v3() : begin_v2();
+  chosen = CADRE_CPU_HAS_V4 ? begin_v4() : CADRE_CPU_HAS_V3 ? begin_v3() : begin_v2();
 }
 
 CADRE_EXPORT const cadre_library* cadre_plugin(void) { return chosen; }

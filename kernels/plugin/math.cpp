@@ -19,11 +19,11 @@ typedef float F16 __attribute__((vector_size(64)));
 
 /* One variant: TARGET, the result's type V, our name, SLEEF's. The parameters' declaration and the call differ by the number of arguments. */
 #define CADRE_VARIANT_1(TARGET, V, ours, theirs)                            \
-  TARGET V theirs(V);                                                        \
-  TARGET V ours(V x) { return theirs(x); }
+  TARGET V sleef_of_##ours(V) __asm__(#theirs);                              \
+  TARGET V ours(V x) { return sleef_of_##ours(x); }
 #define CADRE_VARIANT_2(TARGET, V, ours, theirs)                                  \
-  TARGET V theirs(V, V);                                                           \
-  TARGET V ours(V x, V y) { return theirs(x, y); }
+  TARGET V sleef_of_##ours(V, V) __asm__(#theirs);                                 \
+  TARGET V ours(V x, V y) { return sleef_of_##ours(x, y); }
 
 #define CADRE_FUNCTION(VARIANT, args, name, ulp)                                                     \
   VARIANT(CADRE_SSE, D2, _ZGVbN2##args##_cadre_##name, Sleef_cinz_##name##d2_##ulp##sse4)            \

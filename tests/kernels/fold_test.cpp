@@ -81,7 +81,7 @@ TEST(Extremes, AreExactForAllTypes) {
     for (std::size_t n : {1, 7, 1000, 100003}) {
       const std::vector<T> x = sample<T>(n, 3);
       const auto [low, high] = std::minmax_element(x.begin(), x.end());
-      everywhere([&](Level level, const Cut& cut, std::size_t offset) {
+      everywhere([&, low = low, high = high](Level level, const Cut& cut, std::size_t offset) {
         EXPECT_EQ(one<Out>("min", level, cut, offset, x), static_cast<Out>(*low));
         EXPECT_EQ(one<Out>("max", level, cut, offset, x), static_cast<Out>(*high));
       });

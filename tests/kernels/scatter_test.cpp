@@ -94,7 +94,7 @@ TEST(Histogram2d, CountsPairsOfTypesAsAPlainLoopDoes) {
         const std::int64_t a = plain_bin(x[i], bins_x, 0, 5.5, false), b = plain_bin(y[i], bins_y, -2, 38, false);
         a < 0 || b < 0 ? ++outside : ++want[static_cast<std::size_t>(a * bins_y + b)];
       }
-      everywhere([&](Level level, const Cut& cut, std::size_t offset) {
+      everywhere([&, bins_x = bins_x, bins_y = bins_y](Level level, const Cut& cut, std::size_t offset) {
         SerialRun run(kernel("histogram2d", level));
         run.in(x, {}, offset).in(y, {}, offset + 1).cut(cut);
         run.param("bins_x", double(bins_x))

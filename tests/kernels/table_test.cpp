@@ -25,7 +25,7 @@ std::pair<std::vector<long double>, std::vector<long double>> plain_covariance(c
 template <class T>
 void check_covariance(const std::vector<T>& x, std::size_t n, std::size_t d, double tolerance) {
   const auto [mean, want] = plain_covariance(x, n, d);
-  everywhere([&](Level level, const Cut& cut, std::size_t offset) {
+  everywhere([&, &mean = mean, &want = want](Level level, const Cut& cut, std::size_t offset) {
     SerialRun run(kernel("covariance", level));
     run.in(x, shape(n, d), offset).want("covariance").cut(cut);
     ASSERT_EQ(run(), CADRE_OK) << run.message();

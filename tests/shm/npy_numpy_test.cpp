@@ -80,7 +80,7 @@ TEST_F(NumpyTest, WhatNumpyWritesIsReadOrRefusedByName) {
       {"timedelta", "timedelta64"}, {"half", "float16"}, {"longdouble", "float128"}, {"structured", "structured"}, {"big", "big-endian float64"}, {"void", "void"},
       {"object", "object"}};
   for (const auto& [file, says] : refused) {
-    const std::string error = error_of([&] { open_npy(directory_ / (std::string("refused_") + file + ".npy")); });
+    const std::string error = error_of([&, file = file] { open_npy(directory_ / (std::string("refused_") + file + ".npy")); });
     EXPECT_NE(error.find(says), std::string::npos) << file << ": " << error;
   }
 }

@@ -77,10 +77,10 @@ TEST_P(ConnectionTest, ValuesOfAnyTypeThatTravelsAreSent) {
   EXPECT_EQ(q.get(), 17);
   p.join();
   here.send(1.5);
-  EXPECT_NE(error_of([&] { (void)there.recv<std::string>(); }).find("shorter than it should be"), std::string::npos);
+  EXPECT_NE(error_of([&there = there] { (void)there.recv<std::string>(); }).find("shorter than it should be"), std::string::npos);
   here.send(1.5);
-  EXPECT_NE(error_of([&] { (void)there.recv<float>(); }).find("both sides must name the same type"), std::string::npos);
-  EXPECT_NE(error_of([&] { here.send(there); }).find("pass it to the process as an argument"), std::string::npos);
+  EXPECT_NE(error_of([&there = there] { (void)there.recv<float>(); }).find("both sides must name the same type"), std::string::npos);
+  EXPECT_NE(error_of([&here = here, &there = there] { here.send(there); }).find("pass it to the process as an argument"), std::string::npos);
 }
 
 TEST_P(ConnectionTest, TheCallersBufferIsFilledOrTheMessageComesWithTheError) {
@@ -106,7 +106,7 @@ TEST_P(ConnectionTest, TheCallersBufferIsFilledOrTheMessageComesWithTheError) {
 TEST_P(ConnectionTest, WhatIsLongerThanAllowedClosesTheConnection) {
   auto [here, there] = Pipe();
   Process p = start_with(there, [](Connection& c) { c.send_bytes("far too long"); });
-  EXPECT_NE(error_of([&] { (void)here.recv_bytes(5); }).find("the connection is closed"), std::string::npos);
+  EXPECT_NE(error_of([&here = here] { (void)here.recv_bytes(5); }).find("the connection is closed"), std::string::npos);
   EXPECT_TRUE(here.closed());
   p.join();
 }
@@ -197,7 +197,7 @@ TEST_P(ConnectionTest, AMessageWhoseSenderIsKilledInTheMiddleIsAnErrorNotAMessag
   EXPECT_TRUE(here.poll(1h));
   p.kill();
   p.join();
-  const std::string said = error_of([&] { (void)here.recv_bytes(); });
+  const std::string said = error_of([&here = here] { (void)here.recv_bytes(); });
   EXPECT_NE(said.find("in the middle of a message"), std::string::npos) << said;
 }
 

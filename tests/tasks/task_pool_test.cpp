@@ -53,7 +53,9 @@ TEST_P(TaskPoolTest, MapHasTheResultsInTheOrderOfTheItems) {
     for (int i = 0; i < 1000; ++i) ASSERT_EQ(all[static_cast<std::size_t>(i)], i * i);
   }
   EXPECT_TRUE(pool.map(square, std::vector<int>()).empty());
+#if !defined(__clang__) || __clang_major__ >= 16  // before, it did not understand the views of GCC's library
   EXPECT_EQ(pool.map(square, std::views::iota(1, 4)), (std::vector{1, 4, 9}));
+#endif
 }
 
 TEST_P(TaskPoolTest, ItemsAndResultsAreOfAnyTypeThatTravels) {

@@ -3,9 +3,12 @@
 #include <ostream>
 #include <string>
 
+#include <vector>
+
 #include <gtest/gtest.h>
 
 #include <cadre/engine/engine.hpp>
+#include <cadre/shm/sanitizers.hpp>
 
 #include "../support/leak_check.hpp"
 
@@ -24,14 +27,14 @@ inline std::string name_of_hands(const ::testing::TestParamInfo<Hands>& info) {
   return name_of(info.param.backend) + std::string("_") + std::to_string(info.param.workers) + (info.param.start == StartMethod::fork ? "" : std::string("_") + name_of(info.param.start));
 }
 
-#ifdef __SANITIZE_ADDRESS__
+#if CADRE_UNDER_ASAN
 // Addresses do not depend on how many workers there are; each run costs many times as much.
-inline const auto kAllHands = ::testing::Values(Hands{Backend::serial, 1}, Hands{Backend::threads, 3}, Hands{Backend::processes, 3}, Hands{Backend::processes, 3, StartMethod::forkserver});
+inline const std::vector<Hands> kAllHands{{Backend::serial, 1}, {Backend::threads, 3}, {Backend::processes, 3}, {Backend::processes, 3, StartMethod::forkserver}};
 #else
-inline const auto kAllHands =
-    ::testing::Values(Hands{Backend::serial, 1}, Hands{Backend::threads, 1}, Hands{Backend::threads, 2}, Hands{Backend::threads, 3}, Hands{Backend::threads, 8},
-                      Hands{Backend::threads, 33}, Hands{Backend::processes, 1}, Hands{Backend::processes, 2}, Hands{Backend::processes, 3}, Hands{Backend::processes, 8},
-                      Hands{Backend::processes, 33}, Hands{Backend::processes, 3, StartMethod::forkserver}, Hands{Backend::processes, 3, StartMethod::spawn});
+inline const std::vector<Hands> kAllHands{{Backend::serial, 1},    {Backend::threads, 1},    {Backend::threads, 2},   {Backend::threads, 3},
+                                          {Backend::threads, 8},   {Backend::threads, 33},   {Backend::processes, 1}, {Backend::processes, 2},
+                                          {Backend::processes, 3}, {Backend::processes, 8},  {Backend::processes, 33},
+                                          {Backend::processes, 3, StartMethod::forkserver}, {Backend::processes, 3, StartMethod::spawn}};
 #endif
 
 /** One of each: for what does not depend on how many there are. */

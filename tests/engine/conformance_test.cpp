@@ -105,6 +105,8 @@ struct Told {
   friend bool operator==(const Told&, const Told&) = default;
 };
 
+void PrintTo(const KernelCase& c, std::ostream* out) { *out << c.kernel; }
+
 // gtest would print megabytes.
 void PrintTo(const Told& told, std::ostream* out) { *out << told.digest << ", " << told.chunks << " chunks of " << told.elements << " elements " << told.error; }
 
@@ -145,36 +147,40 @@ std::vector<std::uint64_t> cuts_of(std::int64_t rows) {
   return {0, 4099, std::uint64_t{1} << 20};
 }
 
-class Conformance : public OnHands {};
+class Conformance : public LeakCheck, public ::testing::WithParamInterface<KernelCase> {};
 
-TEST_P(Conformance, EveryKernelHasTheDigestAndTheBytesOfTheSerialBackend) {
+TEST_P(Conformance, HasTheDigestAndTheBytesOfTheSerialBackendOnAllHands) {
+  const KernelCase& c = GetParam();
   const TempDir dir;
-  Engine engine(GetParam().options()), serial({.backend = Backend::serial});
-  for (const KernelCase& c : kCases)
-    for (const DType type : c.types)
-      for (const std::int64_t rows : c.rows) {
-        Job job = job_of(c, type, rows, dir);
-        for (const std::uint64_t chunk : cuts_of(rows)) {
-          SCOPED_TRACE(std::string(c.kernel) + " of " + std::to_string(rows) + " rows of " + name_of(type) + ", --chunk " + std::to_string(chunk));
-          job.chunk = chunk;
-          const Told expected = run(serial, job);
-          EXPECT_EQ(expected.error, "");
-          EXPECT_EQ(expected.digest.size(), 32u);
-          EXPECT_EQ(run(engine, job), expected);
-        }
+  Engine serial({.backend = Backend::serial});
+  struct Run {
+    std::string what;
+    Job job;
+    Told expected;
+  };
+  std::vector<Run> runs;
+  for (const DType type : c.types)
+    for (const std::int64_t rows : c.rows) {
+      Job job = job_of(c, type, rows, dir);
+      for (const std::uint64_t chunk : cuts_of(rows)) {
+        job.chunk = chunk;
+        const Told expected = run(serial, job);
+        runs.push_back({std::to_string(rows) + " rows of " + name_of(type) + ", --chunk " + std::to_string(chunk), job, expected});
+        EXPECT_EQ(expected.error, "") << runs.back().what;
+        EXPECT_EQ(expected.digest.size(), 32u) << runs.back().what;
       }
-}
-
-TEST_P(Conformance, WhatHasNoResultForNothingIsRefusedForNothing) {
-  const TempDir dir;
-  Engine engine(GetParam().options());
-  for (const KernelCase& c : kCases) {
-    if (c.rows != kNotEmpty) continue;
-    EXPECT_NE(run(engine, job_of(c, c.types[0], 0, dir)).error, "") << c.kernel;
+    }
+  for (const Hands& hands : kAllHands) {
+    Engine engine(hands.options());
+    for (const Run& each : runs) EXPECT_EQ(run(engine, each.job), each.expected) << each.what << " on " << ::testing::PrintToString(hands);
+    if (c.rows == kNotEmpty) {
+      EXPECT_NE(run(engine, job_of(c, c.types[0], 0, dir)).error, "") << "there is no result for nothing, on " << ::testing::PrintToString(hands);
+    }
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(AllHands, Conformance, kAllHands, name_of_hands);
+INSTANTIATE_TEST_SUITE_P(Kernels, Conformance, ::testing::ValuesIn(kCases),
+                         [](const ::testing::TestParamInfo<KernelCase>& info) { return std::string(info.param.kernel) + "_" + std::to_string(info.index); });
 
 TEST(ConformanceTable, HasACaseForEveryBuiltInKernel) {
   for (const std::string& name : kernel_names())

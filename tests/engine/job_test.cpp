@@ -287,7 +287,7 @@ TEST_P(JobsOnEachBackend, FaultF3_AFileTruncatedWhileTheJobRunsIsNamed) {
   EXPECT_EQ(dir.entries(), report.error.empty() ? 2u : 1u);
 }
 
-INSTANTIATE_TEST_SUITE_P(AllHands, Jobs, kAllHands, name_of_hands);
+INSTANTIATE_TEST_SUITE_P(AllHands, Jobs, ::testing::ValuesIn(kAllHands), name_of_hands);
 INSTANTIATE_TEST_SUITE_P(EachBackend, JobsOnEachBackend, kEachBackend, name_of_hands);
 
 }  // namespace

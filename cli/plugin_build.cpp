@@ -68,11 +68,15 @@ CommandLine compile_command(const BuildRequest& request, const Home& home, const
   const Language language = language_of(source);
   CommandLine c{compiler(language)};
   const auto add = [&](std::initializer_list<const char*> flags) { c.insert(c.end(), flags.begin(), flags.end()); };
-  add({"-O3", "-g1", "-fPIC", "-fno-trapping-math", "-ffp-contract=off", "-fno-tree-sink", "-fno-semantic-interposition"});
+  const bool gnu = fs::path(c[0]).filename().string().find("clang") == std::string::npos;
+  add({"-O3", "-g1", "-fPIC", "-fno-trapping-math", "-ffp-contract=off", "-fno-semantic-interposition"});
+  if (gnu) add({"-fno-tree-sink"});
   c.push_back("-march=x86-64-" + level);
   if (level == "v4") add({"-mprefer-vector-width=512"});
   c.push_back(first ? "-Wall" : "-w");
-  if (language == Language::cpp) add({"-std=c++20", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-fno-gnu-unique", "-ftrack-macro-expansion=0", "-fmax-errors=10"});
+  if (language == Language::cpp) add({"-std=c++20", "-fvisibility=hidden", "-fvisibility-inlines-hidden"});
+  if (language == Language::cpp && gnu) add({"-fno-gnu-unique", "-ftrack-macro-expansion=0", "-fmax-errors=10"});
+  if (!gnu) add({"-gdwarf-aranges", "-ferror-limit=10", "-Wno-unknown-pragmas"});  // lines of a crash are found by their addresses
   if (language == Language::c) add({"-std=gnu11", "-fvisibility=hidden"});
   if (language == Language::fortran) {
     c.insert(c.end(), {"-J" + fs::path(object).parent_path().string(), "-I" + home.include, "-ffree-line-length-none"});

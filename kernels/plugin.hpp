@@ -43,7 +43,7 @@
 #define CADRE_MAP_EXPANDED(NAME, OUTPUT, ARGUMENTS, TEXT, EXPRESSION, DOC)                    \
   namespace cadre_kernel_##NAME {                                                             \
   [[maybe_unused]] static inline auto cadre_map_function ARGUMENTS { return EXPRESSION; }     \
-  static constexpr char cadre_map_text[] = TEXT;                                              \
+  struct cadre_map_text { static constexpr char value[] = TEXT; };                            \
   static const ::cadre::detail::Map<&cadre_map_function, cadre_map_text> cadre_map{#NAME, #OUTPUT, DOC};     \
   }
 #define CADRE_TEXT(...) CADRE_TEXT_OF(__VA_ARGS__)

@@ -167,13 +167,14 @@ struct Loop<function, Out, List<In...>, List<Param...>> {
   }
 };
 
-template <auto function, auto& text>
+/** Text::value: the arguments as they are written. */
+template <auto function, class Text, class Function = decltype(function)>
 struct Map;
 
-template <class R, class... A, R (*function)(A...), auto& text>
-struct Map<function, text> {
+template <auto function, class Text, class R, class... A>
+struct Map<function, Text, R (*)(A...)> {
   static constexpr unsigned kCount = sizeof...(A);
-  static constexpr MapArguments<kCount> kArguments{text};
+  static constexpr MapArguments<kCount> kArguments{Text::value};
   static constexpr unsigned kInputs = kArguments.inputs;
   using Out = MapResult<R>;
   static_assert((is_map_type<A> && ...), "CADRE_MAP: arguments are double, float or int64_t");
@@ -263,9 +264,9 @@ struct Map<function, text> {
   static void declare_one(const MapArgument& a, bool input);
 };
 
-template <class R, class... A, R (*function)(A...), auto& text>
+template <auto function, class Text, class R, class... A>
 template <class T>
-void Map<function, text>::declare_one(const MapArgument& a, bool input) {
+void Map<function, Text, R (*)(A...)>::declare_one(const MapArgument& a, bool input) {
   struct Open : Declaration {
     using Declaration::add_input;
     using Declaration::add_param;

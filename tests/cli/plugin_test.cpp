@@ -101,6 +101,22 @@ TEST(CliBuild, PassesOnWhatTheCompilerSays) {
   EXPECT_TRUE(has(o.err, "The sources define no cadre_plugin()")) << o.err;
 }
 
+TEST(CliBuild, WithClangACrashIsNamedByItsLineToo) {
+  if (std::system("clang++-14 --version > /dev/null 2>&1") != 0) GTEST_SKIP() << "there is no clang++-14";
+  const Workshop w;
+  w.folder.write("look.cpp", "#include <cadre/kernels/plugin.hpp>\nstatic double look(double x) {\n  if (x >= 0) return x;\n  return *(volatile double*)8;\n}\nCADRE_MAP(looks, (double x), look(x), \"Looks.\")\n");
+  w.save("x.npy", {1, 2, -1, 4});
+  setenv("CXX", "clang++-14", 1);
+  const Outcome built = w.cadre({"build", "look.cpp"});
+  unsetenv("CXX");
+  ASSERT_EQ(built.exit, 0) << built.err;
+  EXPECT_EQ(built.err, "");
+  const Outcome o = w.cadre({"run", "looks", "--plugin", "look.so", "--in", "x.npy", "--out", "y.npy", "--on-poison", "skip"});
+  EXPECT_EQ(o.exit, 3);
+  EXPECT_TRUE(has(o.err, "element 2 (value -1.0): SIGSEGV in look (look.cpp:4)")) << o.out << o.err;
+  EXPECT_EQ(w.load("y.npy")[3], 4.0);
+}
+
 TEST(CliBuild, RefusesWhatIsNoSource) {
   const Workshop w;
   w.folder.write("notes.txt", "no code\n");

@@ -118,7 +118,7 @@ class StreamChoice {
   }
 
  private:
-  static constexpr uint64_t kTrials = 4, kAgain = 32;  // chunks
+  static constexpr uint64_t kTrials = 4, kAgain = 64;  // chunks
   uint64_t chunks_ = 0;
   double ns_[2] = {};  // through the caches, past them
 };

@@ -2,7 +2,6 @@
 /* The backends and numbers of workers that every result must be the same on. */
 #include <ostream>
 #include <string>
-
 #include <vector>
 
 #include <gtest/gtest.h>

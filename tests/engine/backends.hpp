@@ -29,6 +29,9 @@ inline std::string name_of_hands(const ::testing::TestParamInfo<Hands>& info) {
 #if CADRE_UNDER_ASAN
 // Addresses do not depend on how many workers there are; each run costs many times as much.
 inline const std::vector<Hands> kAllHands{{Backend::serial, 1}, {Backend::threads, 3}, {Backend::processes, 3}, {Backend::processes, 3, StartMethod::forkserver}};
+#elif CADRE_UNDER_TSAN
+// It does not see from process to process.
+inline const std::vector<Hands> kAllHands{{Backend::threads, 1}, {Backend::threads, 2}, {Backend::threads, 3}, {Backend::threads, 8}, {Backend::threads, 33}};
 #else
 inline const std::vector<Hands> kAllHands{{Backend::serial, 1},    {Backend::threads, 1},    {Backend::threads, 2},   {Backend::threads, 3},
                                           {Backend::threads, 8},   {Backend::threads, 33},   {Backend::processes, 1}, {Backend::processes, 2},

@@ -22,6 +22,7 @@
 #include <cadre/shm/population.hpp>
 #include <cadre/shm/ranges.hpp>
 #include <cadre/shm/sanitizers.hpp>
+#include <cadre/shm/temporary_folder.hpp>
 
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
@@ -113,11 +114,10 @@ int make_file(Backing& backing) {
   const int refused = errno;
   if (refused == EMFILE || refused == ENFILE) throw_errno("make shared memory (memfd_create)", refused);
   backing = Backing::disk;
-  const char* directory = std::getenv("TMPDIR");
-  if (!directory || !*directory) directory = "/tmp";
-  fd = open(directory, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
+  const std::string directory = temporary_parent();
+  fd = open(directory.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
   if (fd >= 0) return fd;
-  std::string name = std::string(directory) + "/cadre-arena-XXXXXX";  // file systems without O_TMPFILE
+  std::string name = directory + "/cadre-arena-XXXXXX";  // file systems without O_TMPFILE
   fd = mkostemp(name.data(), O_CLOEXEC);
   const int error = errno;
   if (fd >= 0) {

@@ -9,9 +9,12 @@
 
 namespace cadre {
 
-TemporaryFolder::TemporaryFolder(std::string_view purpose) {
+std::string temporary_parent() {
   const char* parent = std::getenv("TMPDIR");
-  path_ = std::string(parent && *parent ? parent : "/tmp") + "/cadre-" + std::string(purpose) + "-XXXXXX";
+  return parent && *parent ? parent : "/tmp";
+}
+
+TemporaryFolder::TemporaryFolder(std::string_view purpose) : path_(temporary_parent() + "/cadre-" + std::string(purpose) + "-XXXXXX") {
   if (!mkdtemp(path_.data())) throw_errno("make a folder " + path_ + " (set TMPDIR to a folder that can be written)", errno, Error::Kind::failed);
 }
 

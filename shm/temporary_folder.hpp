@@ -5,7 +5,10 @@
 
 namespace cadre {
 
-/** A folder of its own in $TMPDIR, or in /tmp, that goes with its object, and all that is in it. */
+/** Where temporary files belong: $TMPDIR, or /tmp. */
+std::string temporary_parent();
+
+/** A folder of its own in temporary_parent() that goes with its object, and all that is in it. */
 class TemporaryFolder {
  public:
   /** cadre-PURPOSE-XXXXXX. Throws Error (failed): none can be made there. */

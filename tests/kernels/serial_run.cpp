@@ -40,11 +40,12 @@ const cadre_kernel* kernel(std::string_view name, Level level) {
 std::vector<Level> levels() {
 #if CADRE_UNDER_ASAN
   return {best_level()};  // the others are not instrumented
-#endif
+#else
   std::vector<Level> all;
   for (Level level : {Level::v2, Level::v3, Level::v4})
     if (has_level(level)) all.push_back(level);
   return all;
+#endif
 }
 
 SerialRun::SerialRun(const cadre_kernel* k) : kernel_(*k), outputs_(k->n_outputs), results_(k->n_results) {

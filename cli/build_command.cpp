@@ -17,12 +17,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
-struct Arguments {
+struct BuildArguments {
   std::vector<std::string> sources, flags;
   std::string output;
 };
 
-int run(const Arguments& a, const Context& context) {
+int build(const BuildArguments& a, const Context& context) {
   if (a.sources.empty()) throw Error("build what? cadre build FILE.cpp; cadre new NAME writes one to begin with");
   const std::string output = a.output.empty() ? fs::path(a.sources[0]).stem().string() + ".so" : a.output;
   if (std::error_code error; fs::is_directory(output, error)) throw Error(output + " is a folder; name the library with -o FILE.so");
@@ -56,11 +56,11 @@ Command add_build(CLI::App& program, Context& context) {
       "  cadre build bessel.c -- -lgsl -lgslcblas\n\n"
       "What follows -- goes to the compiler and the linker. CXX, CC and FC name other compilers than c++, cc and gfortran. What has been built is kept in\n"
       "$CADRE_CACHE_DIR (default: ~/.cache/cadre) and found again by the contents of all files that it was built from.");
-  auto a = std::make_shared<Arguments>();
+  auto a = std::make_shared<BuildArguments>();
   app->add_option("FILE", a->sources, "sources: .cpp, .c, .f90")->type_name("");
   app->add_option("-o,--output", a->output, "the library (default: the first source's name with .so, in this folder)")->type_name("FILE.so");
   app->add_flag("--json", context.json, "one JSON object on stdout, nothing else there");
-  return {app, [a, &context] { return run(*a, context); }, [a](std::vector<std::string> flags) { a->flags = std::move(flags); }};
+  return {app, [a, &context] { return build(*a, context); }, [a](std::vector<std::string> flags) { a->flags = std::move(flags); }};
 }
 
 }  // namespace cadre::cli

@@ -28,7 +28,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
 
-struct Arguments {
+struct CheckArguments {
   std::string plugin, kernel;
   std::vector<std::string> in, params;
   std::uint64_t rows = 6000;
@@ -54,7 +54,7 @@ struct Examination {
 };
 
 /** Binds the kernel to the files given, or to samples, which go to files of the folder. */
-Step make_step(const Arguments& a, const cadre_kernel& k, const std::string& folder, std::vector<Sample>& samples) {
+Step make_step(const CheckArguments& a, const cadre_kernel& k, const std::string& folder, std::vector<Sample>& samples) {
   Step step{.kernel = k.name};
   for (const std::string& text : a.params) step.params.push_back(parse_param(text));
   for (std::uint32_t p = 0; p < k.n_params; ++p) {
@@ -87,7 +87,7 @@ Step make_step(const Arguments& a, const cadre_kernel& k, const std::string& fol
 }
 
 /** The whole engine, on every backend, each in a program of its own. */
-Answer ask_backends(const Arguments& a, const Step& step, const std::string& folder, std::string& digest) {
+Answer ask_backends(const CheckArguments& a, const Step& step, const std::string& folder, std::string& digest) {
   std::vector<CommandLine> commands;
   const char* backends[] = {"serial", "threads", "processes"};
   for (const char* backend : backends) {
@@ -121,7 +121,7 @@ Answer ask_backends(const Arguments& a, const Step& step, const std::string& fol
   return {"backends", true, "digest " + digest + " on serial, threads, processes"};
 }
 
-Examination examine_kernel(const Arguments& a, const KernelTable& table, const cadre_kernel& k, std::uint32_t index) {
+Examination examine_kernel(const CheckArguments& a, const KernelTable& table, const cadre_kernel& k, std::uint32_t index) {
   Examination e{.kernel = k.name};
   const TemporaryFolder folder("check");
   Subject subject{.plugin = a.plugin, .kernel = index, .declared = k};
@@ -153,7 +153,7 @@ Examination examine_kernel(const Arguments& a, const KernelTable& table, const c
   return e;
 }
 
-int run(const Arguments& a, const Context& context) {
+int check(const CheckArguments& a, const Context& context) {
   if (a.plugin.empty()) throw Error("check what? cadre check FILE.so");
   if (a.rows < 4 || a.rows > 100'000'000) throw Error("--rows " + std::to_string(a.rows) + ": not from 4 to 100000000");
   const KernelTable table(Options{.plugins = {a.plugin}});  // refuses what can not be loaded, from a probe
@@ -195,7 +195,7 @@ Command add_check(CLI::App& program, Context& context) {
       "bits again (pure); is it elementwise where it says so; does it read every element type that it declares (types); does it bear threads; does it\n"
       "leave the process as it was (surroundings); is the digest the same on all backends. Inputs are made up where none are given.\n\n"
       "exit code: 0 all is well, 1 something is wrong, 2 the plug-in can not be loaded");
-  auto a = std::make_shared<Arguments>();
+  auto a = std::make_shared<CheckArguments>();
   app->add_option("FILE.so", a->plugin, "the plug-in")->type_name("");
   app->add_option("--kernel", a->kernel, "this kernel alone")->type_name("NAME");
   const auto repeatable = [&](const char* flag, std::vector<std::string>& into, const char* value, const char* doc) {
@@ -205,7 +205,7 @@ Command add_check(CLI::App& program, Context& context) {
   repeatable("--param", a->params, "NAME=VALUE", "a parameter (required ones are 10 otherwise); repeatable");
   app->add_option("--rows", a->rows, "rows of made-up inputs (default 6000)")->type_name("N");
   app->add_flag("--json", context.json, "one JSON object on stdout, nothing else there");
-  return {app, [a, &context] { return run(*a, context); }};
+  return {app, [a, &context] { return check(*a, context); }};
 }
 
 }  // namespace cadre::cli

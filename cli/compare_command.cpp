@@ -18,7 +18,7 @@
 namespace cadre::cli {
 namespace {
 
-struct Arguments {
+struct CompareArguments {
   JobArguments job;
   std::string backends = "serial,threads,processes", workers, sizes, report, csv;
   double max_time = 0;  // 0: the default
@@ -68,16 +68,16 @@ class Line {
   bool drawn_ = false;
 };
 
-std::vector<int> numbers_of_workers(const Arguments& a, const RunSettings& settings) {
+std::vector<int> numbers_of_workers(const CompareArguments& a, const RunSettings& settings) {
   std::vector<int> all;
   if (a.workers.empty()) return settings.options.workers > 0 ? std::vector<int>{settings.options.workers} : all;
   for (const std::uint64_t n : compare::parse_numbers("--workers", a.workers, kMaxWorkers, false)) all.push_back(static_cast<int>(n));
   return all;
 }
 
-std::vector<std::uint64_t> sizes_of(const Arguments& a) { return a.sizes.empty() ? std::vector<std::uint64_t>{} : compare::parse_numbers("--sizes", a.sizes, std::uint64_t{1} << 40, true); }
+std::vector<std::uint64_t> sizes_of(const CompareArguments& a) { return a.sizes.empty() ? std::vector<std::uint64_t>{} : compare::parse_numbers("--sizes", a.sizes, std::uint64_t{1} << 40, true); }
 
-int suite(const Arguments& a, Context& context) {
+int suite(const CompareArguments& a, Context& context) {
   const bool given = !a.job.target.empty() || !a.job.expression.empty() || !a.job.in.empty() || !a.job.out.empty() || !a.job.params.empty();
   if (given) throw Error("--suite has jobs of its own: give no kernel, files or parameters with it");
   if (!a.csv.empty()) throw Error("--csv is of one job: with --suite, --json has every run");
@@ -105,7 +105,7 @@ int suite(const Arguments& a, Context& context) {
   return 0;
 }
 
-int compare(const Arguments& a, Context& context) {
+int compare(const CompareArguments& a, Context& context) {
   for (const auto& [flag, remedy] : kRefused)
     if (a.job.values.contains(flag) || a.job.switches.contains(flag)) throw Error(std::string("--") + flag + ": " + remedy);
   if (a.max_time < 0 || !(a.max_time <= 1e9)) throw Error("--max-time: not a number of seconds above 0");
@@ -150,7 +150,7 @@ Command add_compare(CLI::App& program, Context& context) {
       "  cadre compare --suite --report suite.html\n"
       "  cadre compare fares.toml --sizes 1M,16M --max-time 300 --json\n\n"
       "Nothing is written but what --report and --csv name. Each backend runs in processes of its own; their runs take turns. Above 1, a ratio says how many times faster.");
-  auto a = std::make_shared<Arguments>();
+  auto a = std::make_shared<CompareArguments>();
   add_job_arguments(*app, a->job, {"workers"});
   app->add_option("--backends", a->backends, "what is compared (default serial,threads,processes); settings behind colons: processes:pages=4k, processes:start=spawn, processes:pin=no, threads:combine=private")->type_name("LIST");
   app->add_option("--workers", a->workers, "numbers of workers to compare with, like 1,2,4 (default: the CPUs that this process may really use)")->type_name("LIST");

@@ -13,12 +13,12 @@
 namespace cadre::cli {
 namespace {
 
-struct Arguments {
+struct KernelsArguments {
   std::string name;
   std::vector<std::string> plugins;
 };
 
-int run(Arguments a, const Context& context) {
+int show_kernels(KernelsArguments a, const Context& context) {
   // Declarations are the same on every level; those of v2 may be read on any machine.
   std::vector<const cadre_kernel*> kernels;
   const cadre_library* builtin = builtin_kernels(Level::v2);
@@ -49,12 +49,12 @@ int run(Arguments a, const Context& context) {
 Command add_kernels(CLI::App& program, Context& context) {
   CLI::App* app = program.add_subcommand("kernels", "List the kernels, or tell what one takes and gives");
   app->allow_extras();
-  auto a = std::make_shared<Arguments>();
+  auto a = std::make_shared<KernelsArguments>();
   app->add_option("NAME", a->name, "A kernel")->type_name("");
   app->add_option("--plugin", a->plugins, "add the kernels of a plug-in; repeatable")->type_name("FILE.so")->allow_extra_args(false)->expected(1)->multi_option_policy(
       CLI::MultiOptionPolicy::TakeAll);
   app->add_flag("--json", context.json, "one JSON object on stdout, nothing else there");
-  return {app, [a, &context] { return run(*a, context); }};
+  return {app, [a, &context] { return show_kernels(*a, context); }};
 }
 
 }  // namespace cadre::cli

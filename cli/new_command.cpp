@@ -93,7 +93,7 @@ void write_file(const fs::path& path, const std::string& text) {
   if (!(file << text).flush()) throw_errno("write " + path.string(), errno, Error::Kind::failed);
 }
 
-int run(const std::string& name) {
+int make_folder(const std::string& name) {
   bool good = !name.empty() && name.size() <= 64 && (std::isalpha(static_cast<unsigned char>(name[0])) || name[0] == '_');
   for (char c : name) good = good && (std::isalnum(static_cast<unsigned char>(c)) || c == '_');
   if (!good) throw Error("cadre new " + name + ": a kernel's name is a letter or _, then up to 63 letters, digits or _");
@@ -116,7 +116,7 @@ Command add_new(CLI::App& program, Context&) {
   app->allow_extras();
   auto name = std::make_shared<std::string>();
   app->add_option("NAME", *name, "The kernel's name")->type_name("");
-  return {app, [name] { return run(*name); }};
+  return {app, [name] { return make_folder(*name); }};
 }
 
 }  // namespace cadre::cli

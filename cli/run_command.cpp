@@ -17,7 +17,7 @@
 namespace cadre::cli {
 namespace {
 
-int run(const JobArguments& a, Context& context) {
+int run_job(const JobArguments& a, Context& context) {
   RunSettings settings;
   std::optional<Build> built;
   Job job = job_of(a, settings, built, "run");
@@ -53,7 +53,7 @@ Command add_run(CLI::App& program, Context& context) {
       "cadre kernels lists the kernels, cadre kernels NAME says what one takes and gives.");
   auto a = std::make_shared<JobArguments>();
   add_job_arguments(*app, *a);
-  return {app, [a, &context] { return run(*a, context); }};
+  return {app, [a, &context] { return run_job(*a, context); }};
 }
 
 }  // namespace cadre::cli

@@ -10,6 +10,7 @@
 #include <set>
 #include <thread>
 
+#include <cadre/compare/clock.hpp>
 #include <cadre/compare/explanation.hpp>
 #include <cadre/compare/subject.hpp>
 #include <cadre/engine/kernel_table.hpp>
@@ -20,13 +21,9 @@
 namespace cadre::compare {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
 constexpr std::size_t kLeastBlocks = 5, kMostBlocks = 40;
 constexpr std::size_t kLeastRounds = 3, kMostRounds = 25;
 constexpr std::chrono::milliseconds kSettle{2};  // workers of the contestant before go to sleep
-
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 /** CPU seconds of this process and all descendants that have been waited for. */
 double own_cpu() {

@@ -20,6 +20,7 @@
 #include <cadre/engine/engine.hpp>
 #include <cadre/engine/executor.hpp>
 #include <cadre/pool/pool.hpp>
+#include <cadre/compare/clock.hpp>
 #include <cadre/compare/subject.hpp>
 #include <cadre/shm/npy_file.hpp>
 
@@ -29,9 +30,6 @@ namespace cadre::compare {
 namespace {
 
 using Json = nlohmann::json;
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 /* ---- what is said ---- */
 

@@ -14,16 +14,13 @@
 #include <immintrin.h>
 #include <thread>
 
+#include <cadre/compare/clock.hpp>
 #include <cadre/kernels/registry.hpp>
 #include <cadre/pool/cpus.hpp>
 #include <cadre/shm/memory.hpp>
 
 namespace cadre::compare {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 std::string first_line(const std::string& path) {
   std::ifstream file(path);

@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <filesystem>
 #include <set>
 
 #include <cadre/engine/step.hpp>
@@ -12,18 +11,10 @@ namespace cadre {
 
 namespace {
 
-namespace fs = std::filesystem;
-
-std::string canonical(const std::string& path) {
-  std::error_code error;
-  const fs::path p = fs::weakly_canonical(fs::absolute(path), error);
-  return error ? path : p.string();
-}
-
 /** What a name of a step means, wherever the program is started: a file by its path, a temporary by its name. */
 std::string place(const Job& job, const std::string& name) {
-  if (const auto at = job.files.find(name); at != job.files.end()) return canonical(at->second);
-  return is_file_name(name) ? canonical(name) : name;
+  if (const auto at = job.files.find(name); at != job.files.end()) return canonical_path(at->second);
+  return is_file_name(name) ? canonical_path(name) : name;
 }
 
 std::string value(const cadre_value& v) {

@@ -45,12 +45,6 @@ cadre_shape shape_of(const AnyArray& array) {
   return s;
 }
 
-std::string canonical(const std::string& path) {
-  std::error_code error;
-  const fs::path p = fs::weakly_canonical(fs::absolute(path), error);
-  return error ? path : p.string();
-}
-
 class Checker {
  public:
   Checker(const Job& job, const KernelTable& table) : job_(job), table_(table) {
@@ -67,7 +61,7 @@ class Checker {
     const auto path = file_of(job_, name);
     // What an earlier step wrote has taken the place of the file that was there.
     if (path)
-      if (const auto made = made_files_.find(canonical(*path)); made != made_files_.end()) return made->second;
+      if (const auto made = made_files_.find(canonical_path(*path)); made != made_files_.end()) return made->second;
     if (const auto at = known_.find(name); at != known_.end()) return at->second;
     if (!path) {
       std::vector<std::string> names;
@@ -96,14 +90,14 @@ class Checker {
       const std::string& name = step.outputs[o];
       if (name.empty()) continue;
       const bool file = is_output_file(job_, name);
-      const std::string key = file ? canonical(name) : name;
+      const std::string key = file ? canonical_path(name) : name;
       if (!here.insert(key).second) throw Error(prefix(step) + "two outputs have the name " + name);
       check_overlap(step, o);
       if (file && !all_files_.insert(key).second) throw Error(prefix(step) + name + " is written by two steps");
       if (file) NpyOutput::check(name);
       for (std::uint32_t i = 0; i < k.n_inputs; ++i) {
         const auto in = file_of(job_, step.inputs[i]);
-        if ((file && in ? canonical(*in) : step.inputs[i]) == key && !(k.flags & CADRE_ELEMENTWISE))
+        if ((file && in ? canonical_path(*in) : step.inputs[i]) == key && !(k.flags & CADRE_ELEMENTWISE))
           throw Error(prefix(step) + "output " + k.outputs[o].name + " (" + name + ") is also an input, and this kernel is not elementwise: give it another name");
       }
     }
@@ -127,7 +121,7 @@ class Checker {
           throw Error(prefix(step) + "array " + name + " is " + name_of(array->second.type) + " " + to_string(array->second.shape) + "; the output is " + name_of(header->type) + " " + to_string(header->shape));
       }
       known_[name] = header;
-      if (is_output_file(job_, name)) made_files_[canonical(name)] = header;
+      if (is_output_file(job_, name)) made_files_[canonical_path(name)] = header;
     }
   }
 
@@ -173,7 +167,7 @@ AnyArray JobRun::source(const BoundStep&, const std::string& name) {
   const auto path = file_of(job_, name);
   if (path)
     for (const Output& out : outputs_)
-      if (canonical(out.file) == canonical(*path)) return out.mapped ? out.mapped->array() : out.array;
+      if (canonical_path(out.file) == canonical_path(*path)) return out.mapped ? out.mapped->array() : out.array;
   if (const auto at = arrays_.find(name); at != arrays_.end()) return at->second;
   return arrays_[name] = open_npy(*path);
 }

@@ -24,7 +24,7 @@ namespace cadre {
 
 namespace {
 
-constexpr int kPatienceMs = 10'000;  // for processes of a caller that was killed
+constexpr int kOrphansMs = 10'000;  // for processes of a caller that was killed
 
 class Descriptor {
  public:
@@ -140,7 +140,7 @@ void Journal::lock() {
   }
   for (int waited = 0; flock(lock_, LOCK_EX | LOCK_NB) != 0; waited += 10) {
     if (errno != EWOULDBLOCK && errno != EINTR) throw_errno("lock " + file("journal.lock"), errno);
-    if (waited >= kPatienceMs)
+    if (waited >= kOrphansMs)
       throw Error("the journal in " + directory_ + " is in use by processes that a killed program has left: end them");
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
   }

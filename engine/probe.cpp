@@ -26,7 +26,7 @@ namespace cadre {
 namespace {
 
 constexpr std::size_t kPaperBytes = 4u << 20;
-constexpr int kPatienceMs = 10'000;
+constexpr int kProbeMs = 10'000;
 
 /** What the probe writes on and the caller reads: memory that both map. */
 class Paper {
@@ -122,7 +122,7 @@ void probe(const std::string& path, const char* doing, Paper& paper, bool sandbo
   pollfd watch{open_pidfd(pid), POLLIN, 0};
   int ready;
   do
-    ready = poll(&watch, 1, kPatienceMs);
+    ready = poll(&watch, 1, kProbeMs);
   while (ready < 0 && errno == EINTR);
   if (ready == 0) kill(pid, SIGKILL);
   int status = 0;

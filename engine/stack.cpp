@@ -20,7 +20,7 @@ namespace cadre {
 
 namespace {
 
-constexpr int kPatienceMs = 5000;
+constexpr int kStackMs = 5000;
 
 std::string base_name(const char* path) {
   const char* slash = std::strrchr(path, '/');
@@ -138,7 +138,7 @@ std::vector<std::string> name_frames(std::span<const Frame> frames) {
     pollfd ready{pipe_ends[0], POLLIN, 0};
     char room[4096];
     ssize_t got = 1;
-    while (got > 0 && poll(&ready, 1, kPatienceMs) > 0)
+    while (got > 0 && poll(&ready, 1, kStackMs) > 0)
       if ((got = read(pipe_ends[0], room, sizeof room)) > 0) text.append(room, static_cast<std::size_t>(got));
     kill(pid, SIGKILL);
     while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {

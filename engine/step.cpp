@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <filesystem>
 
 #include <cadre/kernels/registry.hpp>
 #include <cadre/shm/error.hpp>
@@ -158,6 +159,12 @@ std::uint64_t count_of(const cadre_shape& s) {
 std::string prefix(const BoundStep& step) { return (step.where.empty() ? "" : step.where + ": ") + step.kernel().name + ": "; }
 
 bool is_file_name(const std::string& name) { return name.ends_with(".npy") || name.find('/') != std::string::npos; }
+
+std::string canonical_path(const std::string& path) {
+  std::error_code error;
+  const std::filesystem::path p = std::filesystem::weakly_canonical(std::filesystem::absolute(path), error);
+  return error ? path : p.string();
+}
 
 bool BoundStep::has_output() const {
   return std::any_of(outputs.begin(), outputs.end(), [](const std::string& o) { return !o.empty(); });

@@ -47,6 +47,8 @@ void check_unbound(const BoundStep& step, const cadre_plan& plan);
 
 /** Whether a name of a step means a file: it ends in .npy or contains a slash. */
 bool is_file_name(const std::string& name);
+/** The same for every way to write a path; `path` itself where it can not be resolved. */
+std::string canonical_path(const std::string& path);
 
 /** "fares.toml:7: divide: " before a message. */
 std::string prefix(const BoundStep& step);

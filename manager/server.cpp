@@ -27,7 +27,7 @@ namespace {
 constexpr std::size_t kMostParked = 64;         // calls of one connection
 constexpr int kReadsAtATime = 8;                // of 64 KiB, then it is the others' turn
 constexpr std::size_t kMostUnsent = 1 << 20;    // bytes; beyond, a client is not read from
-constexpr std::chrono::microseconds kLook(50);  // for the next call, before the server sleeps
+constexpr std::chrono::microseconds kLookForCall(50);  // for the next call, before the server sleeps
 constexpr std::size_t kDescriptorsLeft = 64;    // for arrays and the rest
 
 }  // namespace
@@ -320,7 +320,7 @@ void ManagerServer::run(int stop) {
     int n = 0;
     // The next call of somebody who was just answered is looked for before this process sleeps, as waking costs as much as that.
     if (active) {
-      const auto end = detail::Clock::now() + detail::kLook;
+      const auto end = detail::Clock::now() + detail::kLookForCall;
       while ((n = epoll_wait(s.epoll->get(), events, 64, 0)) == 0 && s.unfinished.empty() && detail::Clock::now() < end) sched_yield();
     }
     if (n == 0) n = epoll_wait(s.epoll->get(), events, 64, s.next_wait(detail::Clock::now()));

@@ -28,7 +28,7 @@ namespace cadre::detail {
 namespace {
 
 constexpr std::size_t kMostAnswer = std::size_t{1} << 30;  // bytes
-constexpr std::uint64_t kLook = 50'000;                     // ns: how long the answer is looked for before this thread sleeps, as waking costs as much
+constexpr std::uint64_t kLookForAnswer = 50'000;                     // ns: how long the answer is looked for before this thread sleeps, as waking costs as much
 constexpr int kPatience = 10;                               // seconds, to connect
 
 }  // namespace
@@ -194,7 +194,7 @@ void ServerLink::begin(ClientState& session, const std::string& host) {
 }
 
 void ServerLink::look() const {
-  const std::uint64_t end = monotonic_ns() + kLook;
+  const std::uint64_t end = monotonic_ns() + kLookForAnswer;
   pollfd answer{transport_.fd(), POLLIN, 0};
   while (::poll(&answer, 1, 0) == 0 && monotonic_ns() < end) sched_yield();  // to the server, where it has no other CPU
 }

@@ -80,7 +80,7 @@ bool receive_message(int socket, void* bytes, std::size_t size, std::vector<int>
 
 /* ---- in the server ---- */
 
-constexpr int kSocket = kFirstPassed, kLifeline = kFirstPassed + 1;
+constexpr int kSocket = kFirstPassed, kHeldLifeline = kFirstPassed + 1;
 
 struct Birth {
   Entry entry;
@@ -97,16 +97,16 @@ void born(void* context) {
   sigaction(SIGPIPE, birth.on_pipe, nullptr);
   sigprocmask(SIG_SETMASK, birth.mask, nullptr);
   // The server's own descriptors; what it has from its start (the arena, the lifeline) stays.
-  close_range(static_cast<unsigned>(Arena::instance().fd()) + 1, kLifeline - 1, 0);
+  close_range(static_cast<unsigned>(Arena::instance().fd()) + 1, kHeldLifeline - 1, 0);
   std::vector<int> kept = *birth.descriptors;
   std::sort(kept.begin(), kept.end());
-  unsigned next = kLifeline + 1;
+  unsigned next = kHeldLifeline + 1;
   for (const int fd : kept) {
     if (static_cast<unsigned>(fd) > next) close_range(next, static_cast<unsigned>(fd) - 1, 0);
     next = static_cast<unsigned>(fd) + 1;
   }
   close_range(next, ~0u, 0);
-  hold_on_to(kLifeline);
+  hold_on_to(kHeldLifeline);
   prctl(PR_SET_NAME, "cadre-process");
   try {
     ParcelReader reader(*birth.parcel, *birth.descriptors);
@@ -132,7 +132,7 @@ class Server {
     sigprocmask(SIG_BLOCK, &child, &mask_);
     sigdelset(&mask_, SIGCHLD);
     const int signals = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-    const int held = dup(kLifeline);  // its children hold on to the other copy
+    const int held = dup(kHeldLifeline);  // its children hold on to the other copy
     fcntl(held, F_SETFD, FD_CLOEXEC);
     hold_on_to(held);
     for (;;) {
@@ -208,7 +208,7 @@ struct Link {
 };
 Link* link_to_server = new Link;
 
-void in_forked_child() {
+void forget_server() {
   if (link_to_server->socket >= 0) close(link_to_server->socket);
   link_to_server = new Link;  // the old one may be locked, by a thread that is not here
 }
@@ -224,7 +224,7 @@ void end_link(Link& link) {
 void connect(Link& link) {
   static std::once_flag once;
   std::call_once(once, [] {
-    pthread_atfork(nullptr, nullptr, in_forked_child);
+    pthread_atfork(nullptr, nullptr, forget_server);
     std::atexit(end_forkserver);  // it leaves when the socket closes: nothing is left when the program has ended
   });
   int pair[2];

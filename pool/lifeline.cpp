@@ -22,7 +22,7 @@ namespace {
 int ends[2] = {-1, -1};  // read, write
 
 // A forked child holds nobody's lifeline but its own. Its reading end stays until it has held on.
-void in_forked_child() {
+void let_go() {
   if (ends[1] >= 0) close(ends[1]);
   ends[0] = ends[1] = -1;
 }
@@ -31,7 +31,7 @@ void in_forked_child() {
 
 int lifeline() {
   static std::once_flag watched;
-  std::call_once(watched, [] { pthread_atfork(nullptr, nullptr, in_forked_child); });
+  std::call_once(watched, [] { pthread_atfork(nullptr, nullptr, let_go); });
   static std::mutex mutex;
   const std::lock_guard lock(mutex);
   if (ends[0] < 0 && pipe2(ends, O_CLOEXEC) != 0) throw_errno("make the pipe that ends processes with this one", errno, Error::Kind::failed);

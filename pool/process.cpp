@@ -59,8 +59,8 @@ struct ProcessRecord {
 
 namespace {
 
-using Record = detail::ProcessRecord;
-using RecordPtr = std::shared_ptr<Record>;
+using detail::ProcessRecord;
+using RecordPtr = std::shared_ptr<ProcessRecord>;
 constexpr std::chrono::seconds kPatience{5};  // with daemonic processes that do not heed SIGTERM
 
 /* What this process knows of itself and of its children. */
@@ -75,7 +75,7 @@ struct Self {
 
 Self* make_self() {
   auto* self = new Self;
-  self->record = std::make_shared<Record>();
+  self->record = std::make_shared<ProcessRecord>();
   self->record->name = "MainProcess";
   self->record->pid = getpid();
   self->record->started = true;
@@ -85,7 +85,7 @@ Self* make_self() {
 Self* the_self = nullptr;
 
 // A forked child is its parent's copy, but has no children. Locks may be held by threads that are not here: nothing of the old one is touched but what is constant.
-void in_forked_child() {
+void start_anew() {
   auto* self = new Self;
   self->record = the_self->record;
   self->parent = the_self->parent;
@@ -97,7 +97,7 @@ Self& self() {
   static std::once_flag once;
   std::call_once(once, [] {
     if (!the_self) the_self = make_self();
-    pthread_atfork(nullptr, nullptr, in_forked_child);
+    pthread_atfork(nullptr, nullptr, start_anew);
   });
   return *the_self;
 }
@@ -138,7 +138,7 @@ bool poll_until(std::vector<pollfd>& fds, std::optional<std::chrono::nanoseconds
 int code_of(int status) { return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status); }
 
 /** Whether the process has ended; if so it is reaped, and its exit code known. */
-bool reap(Record& r) {
+bool reap(ProcessRecord& r) {
   const std::lock_guard lock(r.mutex);
   if (!r.started || r.exitcode) return r.exitcode.has_value();
   pollfd ended{r.pidfd, POLLIN, 0};
@@ -159,7 +159,7 @@ bool reap(Record& r) {
   return true;
 }
 
-void forget(const Record* r) {
+void forget(const ProcessRecord* r) {
   Self& me = self();
   const std::lock_guard lock(me.mutex);
   std::erase_if(me.children, [r](const RecordPtr& child) { return child.get() == r; });
@@ -180,13 +180,13 @@ std::vector<RecordPtr> living_children() {
   return all;
 }
 
-void send(Record& r, int signal) {
+void send(ProcessRecord& r, int signal) {
   const std::lock_guard lock(r.mutex);
   if (r.exitcode) return;
   if (syscall(SYS_pidfd_send_signal, r.pidfd, signal, nullptr, 0) != 0 && errno != ESRCH) throw_errno("send a signal to " + r.name, errno, Error::Kind::failed);
 }
 
-bool join_record(Record& r, std::optional<std::chrono::nanoseconds> timeout) {
+bool join_record(ProcessRecord& r, std::optional<std::chrono::nanoseconds> timeout) {
   int fd;
   {
     const std::lock_guard lock(r.mutex);
@@ -258,7 +258,7 @@ template <class Body>
 
 /** The record of this process as it was made by its parent. */
 RecordPtr own_record(std::string name, bool daemon, std::vector<std::uint32_t> identity, std::optional<StartMethod> method) {
-  auto r = std::make_shared<Record>();
+  auto r = std::make_shared<ProcessRecord>();
   r->name = std::move(name);
   r->daemon = daemon;
   r->identity = std::move(identity);
@@ -269,7 +269,7 @@ RecordPtr own_record(std::string name, bool daemon, std::vector<std::uint32_t> i
 }
 
 // What it was not given it does not have, as under the other start methods. Where it can not be told what was given, all stay.
-void keep_own_descriptors(const Record& r) noexcept {
+void keep_own_descriptors(const ProcessRecord& r) noexcept {
   if (!detail::process_hooks.keep_alone || !r.target) return;
   try {
     Parcel given(Parcel::Keep::descriptors);
@@ -281,7 +281,7 @@ void keep_own_descriptors(const Record& r) noexcept {
 
 struct ForkedChild {
   Process* process;
-  Record* record;
+  ProcessRecord* record;
   int lifeline;
   pid_t parent;
 };
@@ -296,7 +296,7 @@ void forked_child(void* context) {
   live([&] { child.process->run(); });
 }
 
-Parcel parcel_of(const Record& r) {
+Parcel parcel_of(const ProcessRecord& r) {
   if (!r.target)
     throw Error(r.name + ": the class does not say how it is made again in a process that is not forked: have its constructor pass `this` and its arguments to Process(this, ...)");
   const Self& me = self();
@@ -336,9 +336,9 @@ void begin_spawned(ParcelReader& reader) {
 
 }  // namespace
 
-Process::Process(const ProcessOptions& options) : record_(std::make_shared<Record>()) {
+Process::Process(const ProcessOptions& options) : record_(std::make_shared<ProcessRecord>()) {
   Self& me = self();
-  Record& r = *record_;
+  ProcessRecord& r = *record_;
   r.identity = me.record->identity;
   r.identity.push_back(++me.made);
   r.name = options.name.empty() ? numbered(r.identity) : options.name;
@@ -361,22 +361,22 @@ void Process::run_again() {
   run();
 }
 
-Record& Process::record() const {
+ProcessRecord& Process::record() const {
   if (!record_) throw Error("this Process was moved from: use the one that it was moved to");
   if (record_->closed) throw Error(record_->name + " is closed");
   return *record_;
 }
 
 // For what only the parent of a started process may do.
-Record& Process::child_record(const char* deed) const {
-  Record& r = record();
+ProcessRecord& Process::child_record(const char* deed) const {
+  ProcessRecord& r = record();
   if (r.maker != getpid() || &r == self().record.get()) throw Error(std::string("can only ") + deed + " a child process");
   if (!r.started) throw Error(std::string("can only ") + deed + " a started process: " + r.name + " is not");
   return r;
 }
 
 void Process::start() {
-  Record& r = record();
+  ProcessRecord& r = record();
   Self& me = self();
   if (r.maker != getpid()) throw Error("can only start a process object that this process has made");
   if (r.started) throw Error("cannot start a process twice: " + r.name);
@@ -428,7 +428,7 @@ void Process::join() { (void)join_record(child_record("join"), std::nullopt); }
 bool Process::join(std::chrono::nanoseconds timeout) { return join_record(child_record("join"), timeout); }
 
 bool Process::is_alive() const {
-  Record& r = record();
+  ProcessRecord& r = record();
   if (record_ == self().record) return true;
   if (r.maker != getpid()) throw Error("can only ask about a child process");
   if (!r.started) return false;
@@ -438,7 +438,7 @@ bool Process::is_alive() const {
 }
 
 std::optional<int> Process::exitcode() const {
-  Record& r = record();
+  ProcessRecord& r = record();
   if (record_ == self().record || !r.started) return std::nullopt;
   if (r.maker == getpid() && reap(r)) forget(&r);
   const std::lock_guard lock(r.mutex);
@@ -467,7 +467,7 @@ void Process::kill() { send(child_record("kill"), SIGKILL); }
 
 void Process::close() {
   if (record_ && record_->closed) return;
-  Record& r = record();
+  ProcessRecord& r = record();
   if (r.started && is_alive()) throw Error("cannot close " + r.name + " while it is still running: join() or kill() it first");
   const std::lock_guard lock(r.mutex);
   r.close_descriptors();

@@ -9,14 +9,14 @@ namespace {
 using State = detail::BarrierState;
 
 // The guard, for a scope.
-class Books {
+class Meeting {
  public:
-  explicit Books(State& s) : s_(s) {
+  explicit Meeting(State& s) : s_(s) {
     if (s_.guard.acquire(Deadline::never()) == LockResult::owner_died) end_meeting(true);
   }
-  ~Books() { (void)s_.guard.release(); }
-  Books(const Books&) = delete;
-  Books& operator=(const Books&) = delete;
+  ~Meeting() { (void)s_.guard.release(); }
+  Meeting(const Meeting&) = delete;
+  Meeting& operator=(const Meeting&) = delete;
 
   std::uint32_t round() const { return s_.round.load(); }
   bool ended_badly(std::uint32_t round) const { return s_.broken_rounds >> (round % 64) & 1; }
@@ -55,20 +55,20 @@ std::uint32_t Barrier::wait(Deadline deadline) {
   bool last = false;
   for (bool come = false; !come;) {
     {
-      Books books(s);
+      Meeting meeting(s);
       if (s.broken) throw_broken("a party died or gave up, or it was aborted");
-      round = books.round();
+      round = meeting.round();
       come = s.waiting < s.parties;
       if (come) {
         place = s.waiting;
         s.here[place] = participant();
         last = ++s.waiting == s.parties;
         if (last && !action_) {
-          books.end_meeting(false);
+          meeting.end_meeting(false);
           return place;
         }
-      } else if (books.somebody_died()) {
-        books.end_meeting(true);
+      } else if (meeting.somebody_died()) {
+        meeting.end_meeting(true);
       }
     }
     if (come) break;
@@ -81,25 +81,25 @@ std::uint32_t Barrier::wait(Deadline deadline) {
     if (s.round.load() != round) break;
     const std::uint64_t now = monotonic_ns();
     if (deadline.passed()) {
-      Books books(s);
-      if (books.round() == round) {
-        books.end_meeting(true);
+      Meeting meeting(s);
+      if (meeting.round() == round) {
+        meeting.end_meeting(true);
         throw_broken("the others have not all come in time");
       }
       break;
     }
     if (now - looked >= static_cast<std::uint64_t>(std::chrono::nanoseconds(kLookAgain).count())) {
-      Books books(s);
-      if (books.round() == round && books.somebody_died()) {
-        books.end_meeting(true);
+      Meeting meeting(s);
+      if (meeting.round() == round && meeting.somebody_died()) {
+        meeting.end_meeting(true);
         throw_broken("a process that waited at it died");
       }
       looked = now;
     }
     futex_wait(s.round, round, deadline.left(kLookAgain));
   }
-  Books books(s);
-  if (books.ended_badly(round)) throw_broken("a party died or gave up, or it was aborted or reset");
+  Meeting meeting(s);
+  if (meeting.ended_badly(round)) throw_broken("a party died or gave up, or it was aborted or reset");
   return place;
 }
 
@@ -109,34 +109,34 @@ std::uint32_t Barrier::last_to_come(std::uint32_t place) {
   try {
     action_();
   } catch (...) {
-    Books books(s);
-    if (books.round() == round) books.end_meeting(true);
+    Meeting meeting(s);
+    if (meeting.round() == round) meeting.end_meeting(true);
     throw;
   }
-  Books books(s);
-  if (books.round() != round) throw_broken("a party gave up, or it was aborted or reset, while the action ran");
-  books.end_meeting(false);
+  Meeting meeting(s);
+  if (meeting.round() != round) throw_broken("a party gave up, or it was aborted or reset, while the action ran");
+  meeting.end_meeting(false);
   return place;
 }
 
 void Barrier::reset() {
-  Books books(*state_);
-  if (state_->waiting > 0) books.end_meeting(true);
+  Meeting meeting(*state_);
+  if (state_->waiting > 0) meeting.end_meeting(true);
   state_->broken = false;
 }
 
 void Barrier::abort() {
-  Books books(*state_);
-  books.end_meeting(true);
+  Meeting meeting(*state_);
+  meeting.end_meeting(true);
 }
 
 std::uint32_t Barrier::n_waiting() {
-  Books books(*state_);
+  Meeting meeting(*state_);
   return state_->waiting;
 }
 
 bool Barrier::broken() {
-  Books books(*state_);
+  Meeting meeting(*state_);
   return state_->broken;
 }
 

@@ -9,7 +9,6 @@ namespace {
 
 constexpr std::uint64_t kWaiting = 1, kNotified = 2;
 constexpr std::uint64_t word_of(Participant p, std::uint64_t state) { return std::uint64_t{p} << 32 | state; }
-constexpr Participant who(std::uint64_t word) { return static_cast<Participant>(word >> 32); }
 constexpr std::uint64_t state_of(std::uint64_t word) { return word & 0xffffffff; }
 
 }  // namespace
@@ -45,7 +44,7 @@ detail::Ticket& Condition::take_ticket() {
       detail::Ticket& ticket = state_->tickets[i];
       std::uint64_t word = ticket.word.load();
       // A notified ticket of a dead process is a notify that somebody else must get.
-      if (word != 0 && !(bury && state_of(word) == kWaiting && !is_alive(who(word)))) continue;
+      if (word != 0 && !(bury && state_of(word) == kWaiting && !is_alive(named_in(word)))) continue;
       if (!ticket.word.compare_exchange_strong(word, mine)) continue;
       ticket.order.store(state_->arrivals.fetch_add(1));
       if (state_->used.load() <= i) state_->used.store(i + 1);
@@ -62,7 +61,7 @@ detail::Ticket* Condition::take_over_from_dead(detail::Ticket& mine) {
   for (std::uint32_t i = 0; i < used; ++i) {
     detail::Ticket& other = state_->tickets[i];
     std::uint64_t word = other.word.load();
-    if (state_of(word) != kNotified || who(word) == me || is_alive(who(word))) continue;
+    if (state_of(word) != kNotified || named_in(word) == me || is_alive(named_in(word))) continue;
     if (!other.word.compare_exchange_strong(word, word_of(me, kNotified))) continue;  // somebody was quicker
     std::uint64_t waiting = word_of(me, kWaiting);
     if (mine.word.compare_exchange_strong(waiting, 0)) return &other;
@@ -115,8 +114,8 @@ bool Condition::notify_oldest() {
       word = w;
     }
     if (!oldest) return false;
-    const bool alive = is_alive(who(word));
-    if (!oldest->word.compare_exchange_strong(word, alive ? word_of(who(word), kNotified) : 0) || !alive) continue;
+    const bool alive = is_alive(named_in(word));
+    if (!oldest->word.compare_exchange_strong(word, alive ? word_of(named_in(word), kNotified) : 0) || !alive) continue;
     oldest->bell.fetch_add(1);
     futex_wake(oldest->bell, 1);
     return true;

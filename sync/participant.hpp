@@ -16,6 +16,8 @@ namespace cadre {
 
 using Participant = std::uint32_t;
 constexpr Participant kNobody = 0, kParticipantMask = 0x7fffffff;
+/** Whom a word names in its upper half, above what it says of that process. */
+constexpr Participant named_in(std::uint64_t word) { return static_cast<Participant>(word >> 32); }
 
 namespace detail {
 extern std::atomic<Participant> this_participant;  // kNobody until first asked for, and again in a forked child

@@ -9,17 +9,16 @@ namespace {
 
 constexpr std::uint32_t kMostEntries = 1024;  // processes that hold permits at once; what others hold is not on record
 
-Participant who(std::uint64_t word) { return static_cast<Participant>(word >> 32); }
 std::uint32_t held(std::uint64_t word) { return static_cast<std::uint32_t>(word); }
 std::uint64_t holding(Participant p, std::uint32_t permits) { return std::uint64_t{p} << 32 | permits; }
 
 /* Everything below with the guard held. The counts are small and few: they are read anew each time, so no sum can be wrong. */
-class Books {
+class Holdings {
  public:
-  explicit Books(detail::SemaphoreState& s) : s_(s) { (void)s_.guard.acquire(Deadline::never()); }  // a dead holder has left nothing to repair
-  ~Books() { (void)s_.guard.release(); }
-  Books(const Books&) = delete;
-  Books& operator=(const Books&) = delete;
+  explicit Holdings(detail::SemaphoreState& s) : s_(s) { (void)s_.guard.acquire(Deadline::never()); }  // a dead holder has left nothing to repair
+  ~Holdings() { (void)s_.guard.release(); }
+  Holdings(const Holdings&) = delete;
+  Holdings& operator=(const Holdings&) = delete;
 
   std::uint64_t free() const { return s_.permits - lent_out(); }
 
@@ -30,7 +29,7 @@ class Books {
       auto& word = s_.holdings[i].word;
       const std::uint64_t now = word.load(std::memory_order_relaxed);  // all under the guard
       out += held(now);
-      if (held(now) != 0 ? who(now) == me : !mine) mine = &word;
+      if (held(now) != 0 ? named_in(now) == me : !mine) mine = &word;
     }
     if (out >= s_.lent || !mine) {
       --s_.permits;
@@ -47,8 +46,8 @@ class Books {
       auto& word = s_.holdings[i].word;
       const std::uint64_t now = word.load(std::memory_order_relaxed);
       if (held(now) == 0) continue;
-      if (!from || who(now) == me) from = &word;
-      if (who(now) == me) break;
+      if (!from || named_in(now) == me) from = &word;
+      if (named_in(now) == me) break;
     }
     if (from)
       from->fetch_sub(1, std::memory_order_relaxed);
@@ -64,7 +63,7 @@ class Books {
     for (std::uint32_t i = 0; i < s_.entries; ++i) {
       auto& word = s_.holdings[i].word;
       const std::uint64_t now = word.load(std::memory_order_relaxed);
-      if (held(now) != 0 && !is_alive(who(now))) word.store(0, std::memory_order_relaxed);
+      if (held(now) != 0 && !is_alive(named_in(now))) word.store(0, std::memory_order_relaxed);
     }
   }
 
@@ -106,10 +105,10 @@ LockResult Semaphore::acquire(Deadline deadline) {
     const std::uint64_t now = monotonic_ns();
     const bool late = deadline.passed(), look = late || now - looked >= static_cast<std::uint64_t>(std::chrono::nanoseconds(kLookForDead).count());
     {
-      Books books(*state_);
-      if (look && books.free() == 0) books.bury();
-      if (books.free() > 0) {
-        books.take(me);
+      Holdings holdings(*state_);
+      if (look && holdings.free() == 0) holdings.bury();
+      if (holdings.free() > 0) {
+        holdings.take(me);
         return LockResult::acquired;
       }
     }
@@ -121,17 +120,17 @@ LockResult Semaphore::acquire(Deadline deadline) {
 
 void Semaphore::release() {
   {
-    Books books(*state_);
-    if (!books.give(participant())) throw Error("release of a bounded semaphore that nobody has acquired");
+    Holdings holdings(*state_);
+    if (!holdings.give(participant())) throw Error("release of a bounded semaphore that nobody has acquired");
   }
   state_->changes.fetch_add(1);
   futex_wake(state_->changes, 1);
 }
 
 std::uint64_t Semaphore::value() {
-  Books books(*state_);
-  books.bury();
-  return books.free();
+  Holdings holdings(*state_);
+  holdings.bury();
+  return holdings.free();
 }
 
 }  // namespace cadre

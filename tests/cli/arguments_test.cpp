@@ -2,15 +2,11 @@
 #include <unistd.h>
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include "program.hpp"
 
 namespace cadre::test {
 namespace {
-
-using Json = nlohmann::json;
-using Arguments = std::vector<std::string>;
 
 /** Exit 2, nothing on stdout, the message on stderr. */
 void expect_refused(const Arguments& arguments, const std::string& message) {

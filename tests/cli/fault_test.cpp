@@ -10,7 +10,6 @@
 #include <tuple>
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include <cadre/shm/npy_file.hpp>
 
@@ -18,9 +17,6 @@
 
 namespace cadre::test {
 namespace {
-
-using Json = nlohmann::ordered_json;
-using Arguments = std::vector<std::string>;
 
 // As in harm.cpp.
 enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure, kLeak, kLongJump, kWritePlan, kWriteBehind, kWriteBefore, kWriteColumns };

@@ -2,14 +2,11 @@
 #include <sched.h>
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include "program.hpp"
 
 namespace cadre::test {
 namespace {
-
-using Json = nlohmann::json;
 
 TEST(CliKernels, AreListedByLine) {
   const Outcome o = run_cadre({"kernels"});

@@ -1,6 +1,5 @@
 /* `cadre new`, `cadre build`, `cadre check` and `cadre run --expr`, as a user calls them. */
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include <cmath>
 #include <filesystem>
@@ -12,8 +11,6 @@
 
 namespace cadre::test {
 namespace {
-
-using Json = nlohmann::json;
 
 /** A folder to work in, with a cache of its own. */
 struct Workshop {

@@ -16,7 +16,7 @@
 namespace cadre::test {
 namespace {
 
-[[noreturn]] void become_cadre(const std::vector<std::string>& arguments, const Surroundings& s) {
+[[noreturn]] void become_cadre(const Arguments& arguments, const Surroundings& s) {
   std::vector<char*> argv{const_cast<char*>(CADRE_PROGRAM_PATH)};
   for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
   argv.push_back(nullptr);
@@ -56,7 +56,7 @@ void wait_for(pid_t pid, Outcome& outcome) {
 
 }  // namespace
 
-Outcome run_cadre(const std::vector<std::string>& arguments, const Surroundings& s) {
+Outcome run_cadre(const Arguments& arguments, const Surroundings& s) {
   int out[2], err[2];
   if (pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
   if (s.stdout_closed_pipe) {
@@ -83,7 +83,7 @@ Outcome run_cadre(const std::vector<std::string>& arguments, const Surroundings&
   return outcome;
 }
 
-Outcome run_cadre_on_terminal(const std::vector<std::string>& arguments, int columns, const Surroundings& s) {
+Outcome run_cadre_on_terminal(const Arguments& arguments, int columns, const Surroundings& s) {
   winsize size{24, static_cast<unsigned short>(columns), 0, 0};
   int terminal = -1;
   const pid_t pid = forkpty(&terminal, nullptr, nullptr, &size);

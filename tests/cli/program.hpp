@@ -5,7 +5,12 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json.hpp>
+
 namespace cadre::test {
+
+using Json = nlohmann::ordered_json;  // as the program writes it
+using Arguments = std::vector<std::string>;
 
 /** ASAN_OPTIONS of programs whose kernels come to grief: their signals are ours. */
 constexpr const char* kSignalsAreOurs = "handle_segv=0:handle_sigbus=0:handle_abort=0:handle_sigill=0:handle_sigfpe=0:use_sigaltstack=0";
@@ -25,10 +30,10 @@ struct Surroundings {
 };
 
 /** cadre ARGUMENTS..., waited for. */
-Outcome run_cadre(const std::vector<std::string>& arguments, const Surroundings& surroundings = {});
+Outcome run_cadre(const Arguments& arguments, const Surroundings& surroundings = {});
 
 /** The same on a terminal of its own, `columns` wide: out is all that it showed. */
-Outcome run_cadre_on_terminal(const std::vector<std::string>& arguments, int columns, const Surroundings& surroundings = {});
+Outcome run_cadre_on_terminal(const Arguments& arguments, int columns, const Surroundings& surroundings = {});
 
 /** A folder that is gone with the object. */
 class TemporaryFolder {

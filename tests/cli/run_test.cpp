@@ -12,7 +12,6 @@
 #include <numeric>
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include <cadre/shm/npy_file.hpp>
 
@@ -20,9 +19,6 @@
 
 namespace cadre::test {
 namespace {
-
-using Json = nlohmann::ordered_json;
-using Arguments = std::vector<std::string>;
 
 class CliRun : public ::testing::Test {
  protected:

@@ -8,7 +8,6 @@
 #include <numeric>
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include <cadre/shm/npy_file.hpp>
 
@@ -17,15 +16,13 @@
 namespace cadre::test {
 namespace {
 
-using Arguments = std::vector<std::string>;
-
 class WorkerState : public ::testing::Test {
  protected:
   WorkerState() {
     std::vector<double> values(kElements);
     std::iota(values.begin(), values.end(), 0.0);
     write_npy(x_, DType::f64, {kElements}, values.data());
-    digest_ = nlohmann::json::parse(run_cadre({"run", "scale", "--in", x_, "--param", "factor=1", "--out", folder_ / "y.npy", "--json"}).out).at("digest");
+    digest_ = Json::parse(run_cadre({"run", "scale", "--in", x_, "--param", "factor=1", "--out", folder_ / "y.npy", "--json"}).out).at("digest");
   }
   /** Runs a job of 50 chunks, and returns what each process has written, by the name of its file. */
   std::map<std::string, std::string> run(const Arguments& more, const std::string& end = "") {
@@ -36,7 +33,7 @@ class WorkerState : public ::testing::Test {
     const Outcome o = run_cadre(all, {.environment = {{"KEEPER_FOLDER", kept}, {"KEEPER_END", end}, {"ASAN_OPTIONS", "detect_leaks=0:handle_abort=0"}}});
     EXPECT_EQ(o.exit, 0) << o.signal << o.err;
     if (o.exit == 0) {
-      EXPECT_EQ(nlohmann::json::parse(o.out).at("digest"), digest_) << o.out;
+      EXPECT_EQ(Json::parse(o.out).at("digest"), digest_) << o.out;
     }
     std::map<std::string, std::string> files;
     for (const auto& file : std::filesystem::directory_iterator(kept)) {

@@ -6,7 +6,6 @@
 #include <sstream>
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include <cadre/shm/npy_file.hpp>
 
@@ -14,9 +13,6 @@
 
 namespace cadre::test {
 namespace {
-
-using Json = nlohmann::ordered_json;
-using Arguments = std::vector<std::string>;
 
 class Compare : public ::testing::Test {
  protected:

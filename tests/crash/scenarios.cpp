@@ -12,7 +12,6 @@ namespace cadre::crash {
 
 namespace {
 
-std::uint64_t address_of(const void* p) { return reinterpret_cast<std::uint64_t>(p); }
 std::uint64_t round_up(std::uint64_t n, std::uint64_t to) { return (n + to - 1) / to * to; }
 
 template <class T>

@@ -7,6 +7,8 @@
 
 namespace cadre::crash {
 
+inline std::uint64_t address_of(const void* p) { return reinterpret_cast<std::uint64_t>(p); }
+
 constexpr std::size_t kPage = 4096, kLine = 64;
 
 /** The pages that were ever written, and what is in them. */

@@ -16,8 +16,6 @@ constexpr std::size_t kPartialBytes = std::size_t{6} << 20;
 constexpr std::size_t kImageBytes = std::size_t{64} << 10;
 constexpr std::uint32_t kMostPoison = 16;
 
-std::uint64_t address_of(const void* p) { return reinterpret_cast<std::uint64_t>(p); }
-
 }  // namespace
 
 Stage::Stage() {

@@ -170,7 +170,7 @@ TEST_P(Conformance, HasTheDigestAndTheBytesOfTheSerialBackendOnAllHands) {
         EXPECT_EQ(expected.digest.size(), 32u) << runs.back().what;
       }
     }
-  for (const Hands& hands : kAllHands) {
+  for (const TestedHands& hands : kAllHands) {
     Engine engine(hands.options());
     for (const Run& each : runs) EXPECT_EQ(run(engine, each.job), each.expected) << each.what << " on " << ::testing::PrintToString(hands);
     if (c.rows == kNotEmpty) {

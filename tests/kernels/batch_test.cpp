@@ -9,13 +9,6 @@
 namespace cadre::test {
 namespace {
 
-std::vector<double> uniform(std::size_t n, double lo, double hi, unsigned seed) {
-  std::mt19937_64 random(seed);
-  std::vector<double> out(n);
-  for (double& v : out) v = std::uniform_real_distribution<double>(lo, hi)(random);
-  return out;
-}
-
 /** np.quantile, method linear, on a sorted copy. */
 double quantile(std::vector<double> x, double q) {
   std::sort(x.begin(), x.end());

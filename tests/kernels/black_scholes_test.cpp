@@ -10,13 +10,6 @@ long double price(long double s, long double k, long double t, long double r, lo
   return (s * erfcl(-d1 * h) - discounted * erfcl(-d2 * h)) / 2;
 }
 
-std::vector<double> uniform(std::size_t n, double lo, double hi, unsigned seed) {
-  std::mt19937_64 random(seed);
-  std::vector<double> out(n);
-  for (double& v : out) v = std::uniform_real_distribution<double>(lo, hi)(random);
-  return out;
-}
-
 TEST(BlackScholes, IsWithinTheStatedErrorOfTheFormulaInLongDouble) {
   for (std::size_t n : {0, 1, 7, 1000, 100003}) {
     const auto s = uniform(n, 1, 200, 1), k = uniform(n, 1, 200, 2), t = uniform(n, 0.001, 5, 3), r = uniform(n, -0.02, 0.15, 4),

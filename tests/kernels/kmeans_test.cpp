@@ -4,8 +4,6 @@
 namespace cadre::test {
 namespace {
 
-std::vector<std::int64_t> shape(std::size_t rows, std::size_t columns) { return {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)}; }
-
 /** Small integers around 0, 30, 60 ...: sums are exact whatever their order. */
 std::vector<double> clouds(std::size_t n, std::size_t d, std::size_t k) {
   std::vector<double> x(n * d);

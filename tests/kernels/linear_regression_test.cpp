@@ -4,8 +4,6 @@
 namespace cadre::test {
 namespace {
 
-std::vector<std::int64_t> shape(std::size_t rows, std::size_t columns) { return {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)}; }
-
 TEST(LinearRegression, FindsTheCoefficientsThatMadeTheData) {
   for_each_type([](auto t) {
     using T = decltype(t);

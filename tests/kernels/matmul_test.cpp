@@ -24,10 +24,6 @@ std::vector<T> product(Level level, const std::vector<T>& a, const std::vector<T
   return c;
 }
 
-std::vector<std::int64_t> shape(std::size_t rows, std::size_t columns) {
-  return {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)};
-}
-
 template <class A, class B, class T>
 void check(std::size_t m, std::size_t k, std::size_t n) {
   const std::vector<A> a = numbers<A>(m * k, 1);

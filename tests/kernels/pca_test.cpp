@@ -4,8 +4,6 @@
 namespace cadre::test {
 namespace {
 
-std::vector<std::int64_t> shape(std::size_t rows, std::size_t columns) { return {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)}; }
-
 /** Rows whose columns mix each other with different weights. */
 template <class T>
 std::vector<T> mixed(std::size_t n, std::size_t d) {

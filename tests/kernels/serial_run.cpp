@@ -48,6 +48,15 @@ std::vector<Level> levels() {
 #endif
 }
 
+std::vector<std::int64_t> shape(std::size_t rows, std::size_t columns) { return {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)}; }
+
+std::vector<double> uniform(std::size_t n, double lo, double hi, unsigned seed) {
+  std::mt19937_64 random(seed);
+  std::vector<double> out(n);
+  for (double& v : out) v = std::uniform_real_distribution<double>(lo, hi)(random);
+  return out;
+}
+
 SerialRun::SerialRun(const cadre_kernel* k) : kernel_(*k), outputs_(k->n_outputs), results_(k->n_results) {
   for (std::uint32_t i = 0; i < k->n_params; ++i) {
     const cadre_param& p = k->params[i];

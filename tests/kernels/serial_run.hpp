@@ -82,6 +82,11 @@ const cadre_kernel* kernel(std::string_view name, Level level);
 /** The levels that this machine can run. */
 std::vector<Level> levels();
 
+std::vector<std::int64_t> shape(std::size_t rows, std::size_t columns);
+
+/** Random numbers between lo and hi, the same for the same seed. */
+std::vector<double> uniform(std::size_t n, double lo, double hi, unsigned seed);
+
 class SerialRun {
  public:
   explicit SerialRun(const cadre_kernel* k);

@@ -4,10 +4,6 @@
 namespace cadre::test {
 namespace {
 
-std::vector<std::int64_t> shape(std::size_t rows, std::size_t columns) {
-  return {static_cast<std::int64_t>(rows), static_cast<std::int64_t>(columns)};
-}
-
 /** Mean and covariance (ddof 1) in long double. */
 template <class T>
 std::pair<std::vector<long double>, std::vector<long double>> plain_covariance(const std::vector<T>& x, std::size_t n, std::size_t d) {

@@ -39,7 +39,7 @@ const cadre_kernel* kernel(std::string_view name, Level level) {
 
 std::vector<Level> levels() {
 #if CADRE_UNDER_ASAN
-  return {best_level()};  // the others are not instrumented
+  return {best_level()};  // the others are the same code
 #else
   std::vector<Level> all;
   for (Level level : {Level::v2, Level::v3, Level::v4})

@@ -39,4 +39,7 @@ function(cadre_library name)
   target_compile_features(cadre_${name} PUBLIC cxx_std_20)
   target_link_libraries(cadre_${name} PUBLIC ${ARG_DEPENDS} PRIVATE ${ARG_PRIVATE})
   cadre_own(cadre_${name} LIBRARY)
+  if(CADRE_SANITIZE)  # what is not optimised takes the compiler most of its time to read
+    set_target_properties(cadre_${name} PROPERTIES UNITY_BUILD ${CADRE_JOIN} UNITY_BUILD_BATCH_SIZE 8)
+  endif()
 endfunction()

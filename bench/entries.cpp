@@ -32,6 +32,7 @@ const std::vector<Entry>& entries() {
       {"fft_rows", fft_rows_race},
       {"sort", sort_race},
       {"two_point_counts", two_point_counts_race},
+      {"two_point_counts_cells", two_point_counts_cells_race},
       {"cumsum", cumsum_race},
       {"stencil2d", stencil2d_race},
       {"quantiles", quantiles_race},

@@ -216,12 +216,12 @@ void kmeans_4(const double* points, std::size_t n, const double* centers, std::s
   *inertia += total;
 }
 
-void pair_counts(const double* x, std::size_t n, std::size_t row, double bins_per_unit, std::uint32_t bins, std::uint32_t* tables) {
+void pair_counts(const double* x, std::size_t n, std::size_t row, std::size_t from, std::size_t to, double bins_per_unit, std::uint32_t bins, std::uint32_t* tables) {
   constexpr std::size_t kPairs = 512;
   alignas(64) std::uint32_t bin[kPairs];
   const double x0 = x[row], y0 = x[n + row], z0 = x[2 * n + row], end = bins;
-  for (std::size_t i = row + 1; i < n; i += kPairs) {
-    const std::size_t m = n - i < kPairs ? n - i : kPairs;
+  for (std::size_t i = from; i < to; i += kPairs) {
+    const std::size_t m = to - i < kPairs ? to - i : kPairs;
 #pragma omp simd
     for (std::size_t j = 0; j < m; ++j) {
       const double dx = x[i + j] - x0, dy = x[n + i + j] - y0, dz = x[2 * n + i + j] - z0;

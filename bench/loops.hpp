@@ -40,8 +40,8 @@ struct Loops {
   void (*sigmoid)(double slope, const double* x, double* out, std::size_t n);  // 1 / (1 + exp(-slope x)), with cadre::exp
   // Steps of z^2 + c until |z| > 2, for one row of a grid over [-2, 0.5] x [-1.25, 1.25]
   void (*mandelbrot_row)(std::size_t width, std::size_t height, std::size_t row, std::int32_t most, std::int32_t* out);
-  // Pairs of point `row` and those behind it, x[k * n + i] coordinate k of point i: counts into 4 tables of bins + 1, used in turn
-  void (*pair_counts)(const double* x, std::size_t n, std::size_t row, double bins_per_unit, std::uint32_t bins, std::uint32_t* tables);
+  // Pairs of point `row` and points [from, to), x[k * n + i] coordinate k of point i: counts into 4 tables of bins + 1, used in turn
+  void (*pair_counts)(const double* x, std::size_t n, std::size_t row, std::size_t from, std::size_t to, double bins_per_unit, std::uint32_t bins, std::uint32_t* tables);
   // A row of a 3 x 3 stencil with weights w, in which the edges are repeated beyond the borders
   void (*stencil_row)(const double* above, const double* here, const double* below, const double* w, double* out, std::size_t m);
   // C[rows, columns] = A[rows, :] * B[:, columns], row-major, Eigen

@@ -56,6 +56,7 @@ Race plugin_race(const Setting&);
 Race fft_rows_race(const Setting&);
 Race sort_race(const Setting&);
 Race two_point_counts_race(const Setting&);
+Race two_point_counts_cells_race(const Setting&);
 Race cumsum_race(const Setting&);
 Race stencil2d_race(const Setting&);
 Race quantiles_race(const Setting&);

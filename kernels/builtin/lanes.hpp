@@ -1,12 +1,10 @@
 #pragma once
 /* Vectors of doubles as wide as the level's registers, and sums over blocks of doubles whose order is fixed: it depends on the
    number of elements, never on where they lie. Loads are unaligned; a last, shorter block is padded and goes through the same code. */
+#include <immintrin.h>
+
 #include <cmath>
 #include <cstdint>
-
-#if defined(__AVX__)
-#include <immintrin.h>
-#endif
 
 #include <cadre/kernels/builtin/columns.hpp>
 
@@ -43,6 +41,16 @@ inline Lanes fused(Lanes a, Lanes b, Lanes c) {
   return _mm256_fmadd_pd(a, b, c);
 #else
   return a * b + c;
+#endif
+}
+
+inline Lanes root(Lanes a) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_sqrt_pd(0xff, a);  // as the plain one, whose undefined operand GCC 12 warns of
+#elif defined(__AVX__)
+  return _mm256_sqrt_pd(a);
+#else
+  return _mm_sqrt_pd(a);
 #endif
 }
 

@@ -1,12 +1,10 @@
-/* sort, in two passes. The first sorts runs of kRun elements each. In the second a chunk finds what belongs to its places: by ranks, it looks for the two keys between which
-   they lie in all runs at once, takes those parts of the runs and sorts them. All of it on keys, unsigned integers of the same order, by their digits.
-
-   Nothing depends on how values are distributed; equal keys are given to places in the order of runs. */
+/* sort, by runs (sorted_runs.hpp): all of it on keys, unsigned integers of the order of the values. */
 #include <bit>
 #include <limits>
 
 #include <cadre/kernels/builtin/columns.hpp>
 #include <cadre/kernels/builtin/kernel_list.hpp>
+#include <cadre/kernels/builtin/sorted_runs.hpp>
 
 namespace cadre::builtin {
 namespace {
@@ -58,31 +56,6 @@ T value_of(Key<T> key) {
   return v;
 }
 
-/** Sorts n keys by digits of 8 or 11 bits, the lowest first; digits that all keys share are left out. Returns where the result is: `a` or `b`. */
-template <class K>
-K* sort_keys(K* a, K* b, uint64_t n) {
-  constexpr int kBits = sizeof(K) == 1 ? 8 : sizeof(K) == 2 ? 8 : 11;
-  constexpr int kDigits = (8 * sizeof(K) + kBits - 1) / kBits;
-  constexpr uint64_t kBuckets = uint64_t{1} << kBits;
-  uint32_t count[kDigits][kBuckets] = {};
-  for (uint64_t i = 0; i < n; ++i)
-    for (int d = 0; d < kDigits; ++d) ++count[d][a[i] >> (d * kBits) & (kBuckets - 1)];
-  for (int d = 0; d < kDigits; ++d) {
-    const int shift = d * kBits;
-    uint32_t* at = count[d];
-    if (n == 0 || at[a[0] >> shift & (kBuckets - 1)] == n) continue;
-    uint32_t before = 0;
-    for (uint64_t k = 0; k < kBuckets; ++k) {
-      const uint32_t here = at[k];
-      at[k] = before;
-      before += here;
-    }
-    for (uint64_t i = 0; i < n; ++i) b[at[a[i] >> shift & (kBuckets - 1)]++] = a[i];
-    std::swap(a, b);
-  }
-  return a;
-}
-
 int plan(cadre_plan* p) {
   const uint64_t n = length_of(p), size = bytes_of(p->inputs[0].dtype);
   p->elements = n;
@@ -109,79 +82,23 @@ void sort_runs(cadre_chunk* c) {
   for (uint64_t run = c->first / kRun * kRun; run < end; run += kRun) {
     const uint64_t length = std::min(kRun, n - run);
     for (uint64_t i = 0; i < length; ++i) keys[i] = key_of(x[run + i]);
-    const Key<T>* sorted = sort_keys(keys, keys + kRun, length);
+    const Key<T>* sorted = sort_by_key(keys, keys + kRun, length, [](Key<T> key) { return key; });
     for (uint64_t i = std::max(run, c->first); i < std::min(run + length, end); ++i) out[i - c->first] = value_of<T>(sorted[i - run]);
-  }
-}
-
-/** Elements of a sorted run with a key of `most` at the most, of which there are between a and b. */
-template <class T>
-uint64_t count_up_to(const T* run, uint64_t a, uint64_t b, Key<T> most) {
-  while (a < b) {
-    const uint64_t middle = a + (b - a) / 2;
-    if (key_of(run[middle]) <= most)
-      a = middle + 1;
-    else
-      b = middle;
-  }
-  return a;
-}
-
-/** For each run, how many of its elements are among the `rank` first of all. lo gets them; hi and at are room. All are as many as there are runs. */
-template <class T>
-void split(const T* runs, uint64_t n, uint64_t n_runs, uint64_t rank, uint64_t* lo, uint64_t* hi, uint64_t* at) {
-  using K = Key<T>;
-  const auto length = [&](uint64_t r) { return std::min(kRun, n - r * kRun); };
-  for (uint64_t r = 0; r < n_runs; ++r) lo[r] = 0, hi[r] = length(r);
-  // Keys below `least` are certainly fewer than `rank`, those up to `most` at least as many; lo and hi count each run's elements below them.
-  K least = 0, most = std::numeric_limits<K>::max();
-  while (least < most) {
-    const K middle = static_cast<K>(least + (most - least) / 2);
-    uint64_t up_to = 0;  // elements with a key of `middle` at most
-    for (uint64_t r = 0; r < n_runs; ++r) up_to += at[r] = count_up_to(runs + r * kRun, lo[r], hi[r], middle);
-    const bool enough = up_to >= rank;
-    bool open = false;
-    for (uint64_t r = 0; r < n_runs; ++r) {
-      (enough ? hi[r] : lo[r]) = at[r];
-      open |= lo[r] < hi[r];
-    }
-    if (enough)
-      most = middle;
-    else
-      least = static_cast<K>(middle + 1);
-    if (!open) break;
-  }
-  // What is left between lo and hi are equals of the key at this rank: the first runs give theirs first.
-  uint64_t taken = 0;
-  for (uint64_t r = 0; r < n_runs; ++r) taken += lo[r];
-  for (uint64_t r = 0; r < n_runs; ++r) {
-    const uint64_t more = std::min(hi[r] - lo[r], rank - taken);
-    lo[r] += more;
-    taken += more;
   }
 }
 
 /** Writes places [first, first + count) of the sorted array. */
 template <class T>
 void gather(cadre_chunk* c) {
-  const uint64_t n = length_of(c->plan), n_runs = runs_of(c->plan);
-  const T* runs = static_cast<const T*>(c->inputs[1].data);
+  const uint64_t n = length_of(c->plan);
   T* out = static_cast<T*>(c->outputs[0].data);
-  auto* from = static_cast<uint64_t*>(c->scratch);
-  uint64_t *to = from + n_runs, *room = to + n_runs;
-  auto* keys = reinterpret_cast<Key<T>*>(room + 2 * n_runs);
-  split(runs, n, n_runs, c->first, from, room, room + n_runs);
-  for (uint64_t at = c->first, end = c->first + c->count; at < end;) {
-    const uint64_t some = std::min(kPart, end - at);
-    split(runs, n, n_runs, at + some, to, room, room + n_runs);
-    uint64_t filled = 0;
-    for (uint64_t r = 0; r < n_runs; ++r)
-      for (uint64_t i = from[r]; i < to[r]; ++i) keys[filled++] = key_of(runs[r * kRun + i]);
-    const Key<T>* sorted = sort_keys(keys, keys + some, some);
-    for (uint64_t i = 0; i < some; ++i) out[at - c->first + i] = value_of<T>(sorted[i]);
-    std::swap(from, to);
-    at += some;
-  }
+  auto* bounds = static_cast<uint64_t*>(c->scratch);
+  const auto key = [](T v) { return key_of(v); };
+  const SortedRuns runs(static_cast<const T*>(c->inputs[1].data), n, kRun, key);
+  runs.gather(c->first, c->count, kPart, bounds, reinterpret_cast<Key<T>*>(bounds + 4 * runs_of(c->plan)), key, [](Key<T> kept) { return kept; },
+              [&](uint64_t at, const Key<T>* sorted, uint64_t some) {
+                for (uint64_t i = 0; i < some; ++i) out[at - c->first + i] = value_of<T>(sorted[i]);
+              });
 }
 
 int run(cadre_chunk* c) {

@@ -32,26 +32,33 @@ class UniformBins {
 
   /** out[i] = bin of v[i], or `bins` for what is outside or NaN. n <= kBlock; v is padded and out is written to a multiple of kStep. */
   void index(const double* v, uint64_t n, uint32_t* out) const {
+    index_of([=](uint64_t i) { return load(v + i); }, n, out);
+  }
+  /** The same of values that are made on the way: values(i) are those of i, i + 1 ... i + kLanes - 1. */
+  template <class Values>
+  void index_of(Values values, uint64_t n, uint32_t* out) const {
     if (exact_)
-      exact(v, n, out);
+      exact(values, n, out);
     else if (!fast_)
-      slow(v, n, out);
+      slow(values, n, out);
     else if (narrow_)
-      fast<true, false>(v, n, out);
+      fast<true, false>(values, n, out);
     else if (origin_ == 0)
-      fast<false, true>(v, n, out);
+      fast<false, true>(values, n, out);
     else
-      fast<false, false>(v, n, out);
+      fast<false, false>(values, n, out);
   }
 
  private:
-  void exact(const double* v, uint64_t n, uint32_t* out) const;
-  template <bool kNarrow, bool kFromZero>
-  void fast(const double* v, uint64_t n, uint32_t* out) const;
+  template <class Values>
+  void exact(Values values, uint64_t n, uint32_t* out) const;
+  template <bool kNarrow, bool kFromZero, class Values>
+  void fast(Values values, uint64_t n, uint32_t* out) const;
   template <class T>
   uint32_t by_guess(double v) const;
   uint32_t by_search(double v) const;
-  void slow(const double* v, uint64_t n, uint32_t* out) const;
+  template <class Values>
+  void slow(Values values, uint64_t n, uint32_t* out) const;
 
   double edge(double i) const {
     const double e = i == bins_ ? hi_ : i * step_ + origin_;
@@ -101,12 +108,13 @@ inline UniformBins::UniformBins(int64_t bins, double lo, double hi, Rule rule, b
            (!narrow || (bins_ <= 0x1p24 && step_ >= 0x1p-100 && hi < 0x1p100));
 }
 
-inline void UniformBins::exact(const double* v, uint64_t n, uint32_t* out) const {
+template <class Values>
+void UniformBins::exact(Values values, uint64_t n, uint32_t* out) const {
   typedef int32_t Half __attribute__((vector_size(4 * kLanes)));
   const Lanes last = every(bins_ - 1), outside = every(bins_);
   const double norm = norm_, hi = hi_;
   for (uint64_t i = 0; i < n; i += kLanes) {
-    const Lanes x = load(v + i);
+    const Lanes x = values(i);
     Lanes bin = x * norm;
     bin = bin < last ? bin : last;
     bin = (x >= 0.0) & (x <= hi) ? bin : outside;
@@ -115,8 +123,8 @@ inline void UniformBins::exact(const double* v, uint64_t n, uint32_t* out) const
   }
 }
 
-template <bool kNarrow, bool kFromZero>
-inline void UniformBins::fast(const double* v, uint64_t n, uint32_t* out) const {
+template <bool kNarrow, bool kFromZero, class Values>
+void UniformBins::fast(Values values, uint64_t n, uint32_t* out) const {
   typedef uint32_t Half __attribute__((vector_size(4 * kLanes)));
   typedef float Floats __attribute__((vector_size(4 * kLanes)));
   typedef uint64_t Words __attribute__((vector_size(8 * kLanes)));
@@ -125,7 +133,7 @@ inline void UniformBins::fast(const double* v, uint64_t n, uint32_t* out) const 
   const Lanes norm = every(norm_), minus_shift = every(-shift_), last = every(kMagic + (bins_ - 1)), outside = every(kMagic + bins_);
   const double lo = lo_, hi = hi_, origin = origin_, step = step_;
   for (uint64_t i = 0; i < n; i += kLanes) {
-    const Lanes x = load(v + i), guess = fused(x, norm, minus_shift) + kMagic;
+    const Lanes x = values(i), guess = fused(x, norm, minus_shift) + kMagic;
     Lanes edge = (guess - (kMagic - 1)) * step;
     if constexpr (!kFromZero) edge += origin;
     if constexpr (kNarrow) edge = __builtin_convertvector(__builtin_convertvector(edge, Floats), Lanes);
@@ -159,7 +167,10 @@ inline uint32_t UniformBins::by_search(double v) const {
   return static_cast<uint32_t>(low);
 }
 
-inline void UniformBins::slow(const double* v, uint64_t n, uint32_t* out) const {
+template <class Values>
+void UniformBins::slow(Values values, uint64_t n, uint32_t* out) const {
+  double v[kBlock];
+  for (uint64_t i = 0; i < n; i += kLanes) store(v + i, values(i));
   for (uint64_t i = 0; i < n; ++i)
     out[i] = rule_ == Rule::histogramdd ? by_search(v[i]) : narrow_ ? by_guess<float>(v[i]) : by_guess<double>(v[i]);
 }

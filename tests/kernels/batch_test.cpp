@@ -3,8 +3,10 @@
 #include "map_case.hpp"
 
 #include <algorithm>
+#include <array>
 #include <complex>
 #include <numbers>
+#include <numeric>
 
 namespace cadre::test {
 namespace {
@@ -112,32 +114,103 @@ TEST(Mandelbrot, CountsTheStepsOfTheRecurrence) {
   }
 }
 
-TEST(TwoPointCounts, AreThoseOfAllPairs) {
-  for (Level level : levels())
-    for (int d : {1, 2, 3, 8})
-      for (std::size_t n : {0, 1, 2, 65, 2100}) {
-        const std::vector<double> x = uniform(n * static_cast<std::size_t>(d), 0, 1, 5);
-        SerialRun run(kernel("two_point_counts", level));
-        run.in(x, {static_cast<std::int64_t>(n), d}).param("bins", 20).param("hi", 1).cut({.seed = 3, .chunks = 3});
-        ASSERT_EQ(run(), CADRE_OK) << run.message();
-        std::vector<std::int64_t> expected(20);
-        std::int64_t outside = 0;
-        for (std::size_t i = 0; i < n; ++i)
-          for (std::size_t j = i + 1; j < n; ++j) {
-            double square = 0;
-            for (int k = 0; k < d; ++k) {
-              const double way = x[j * static_cast<std::size_t>(d) + static_cast<std::size_t>(k)] - x[i * static_cast<std::size_t>(d) + static_cast<std::size_t>(k)];
-              square += way * way;
-            }
-            const double distance = std::sqrt(square);
-            std::size_t bin = 0;
-            while (bin < 20 && distance >= (bin == 19 ? 1.0 : static_cast<double>(bin + 1) * 0.05)) ++bin;
-            if (distance == 1.0) bin = 19;
-            bin < 20 ? ++expected[bin] : ++outside;
-          }
-        EXPECT_EQ(run.out<std::int64_t>("out"), expected) << n << " points of " << d;
-        EXPECT_EQ(run.one<std::int64_t>("outside"), outside);
+struct PairCounts {
+  std::vector<std::int64_t> bins;
+  std::int64_t outside = 0;
+};
+
+/** By the definition: np.histogram's bins over [lo, hi], 20 of them, of the distances of all pairs of points of d coordinates. */
+template <class T>
+PairCounts pair_counts(const std::vector<T>& x, std::size_t d, double lo, double hi) {
+  const std::size_t n = x.size() / d;
+  PairCounts counts{std::vector<std::int64_t>(20)};
+  const double step = (hi - lo) / 20;
+  for (std::size_t i = 0; i < n; ++i)
+    for (std::size_t j = i + 1; j < n; ++j) {
+      double square = 0;
+      for (std::size_t k = 0; k < d; ++k) {
+        const double way = static_cast<double>(x[j * d + k]) - static_cast<double>(x[i * d + k]);
+        square += way * way;
       }
+      const double distance = std::sqrt(square);
+      if (!(distance >= lo && distance <= hi)) {
+        ++counts.outside;
+        continue;
+      }
+      auto bin = static_cast<std::int64_t>(std::min((distance - lo) / step, 19.0));
+      while (bin > 0 && distance < static_cast<double>(bin) * step + lo) --bin;
+      while (bin < 19 && distance >= static_cast<double>(bin + 1) * step + lo) ++bin;
+      ++counts.bins[static_cast<std::size_t>(bin)];
+    }
+  return counts;
+}
+
+template <class T>
+void expect_pair_counts(Level level, const std::vector<T>& x, std::size_t d, double lo, double hi, const PairCounts& expected) {
+  for (unsigned chunks : {1, 3}) {
+    SerialRun run(kernel("two_point_counts", level));
+    run.in(x, shape(x.size() / d, d)).param("bins", 20).param("lo", lo).param("hi", hi).cut({.seed = 3, .chunks = chunks});
+    ASSERT_EQ(run(), CADRE_OK) << run.message();
+    EXPECT_EQ(run.template out<std::int64_t>("out"), expected.bins) << x.size() / d << " points of " << d << " from " << lo << " to " << hi;
+    EXPECT_EQ(run.template one<std::int64_t>("outside"), expected.outside);
+  }
+}
+
+TEST(TwoPointCounts, AreThoseOfAllPairs) {
+  for (std::size_t d : {1, 2, 3, 8})
+    for (std::size_t n : {0, 1, 2, 65, 2100}) {
+      const std::vector<double> x = uniform(n * d, 0, 1, 5);
+      for (double hi : {0.02, 0.2, 1.0, 4.0})
+        for (double lo : {0.0, 0.3 * hi}) {
+          const PairCounts expected = pair_counts(x, d, lo, hi);
+          for (Level level : levels()) expect_pair_counts(level, x, d, lo, hi, expected);
+        }
+    }
+}
+
+TEST(TwoPointCounts, AreThoseOfAllPairsWhereverThePointsLie) {
+  const double kNaN = std::nan(""), kInf = INFINITY;
+  std::mt19937_64 random(8);
+  for (std::size_t d : {1, 3}) {
+    const std::size_t n = 1500;
+    // Clusters far from each other and from zero, one far beyond all cells; lattices, whose pairs lie on the edges of bins and of boxes; one point many times.
+    std::vector<double> clusters(n * d), lattice(n * d), same(n * d, 0.1);
+    for (std::size_t i = 0; i < n; ++i)
+      for (std::size_t k = 0; k < d; ++k) {
+        clusters[i * d + k] = 1e6 + static_cast<double>(i % 7) * 3 + std::uniform_real_distribution<double>(-0.1, 0.1)(random) + (i == 77 ? 1e300 : 0.0);
+        lattice[i * d + k] = static_cast<double>(random() % 12) * 0.25;
+      }
+    std::vector<double> odd = lattice;
+    for (std::size_t i = 0; i < odd.size(); i += 97) odd[i] = std::array{kNaN, kInf, -kInf, 1e308, -1e308, 5e-324}[i / 97 % 6];
+    std::vector<double> nowhere(n * d, kNaN);
+    nowhere.front() = nowhere.back() = 0;
+    std::vector<float> narrow(lattice.begin(), lattice.end());
+    for (double hi : {0.25, 1.0, 5.0})
+      for (double lo : {-1.0, 0.0, 0.25}) {
+        if (lo == hi) continue;
+        for (const auto& x : {clusters, lattice, same, odd, nowhere}) {
+          const PairCounts expected = pair_counts(x, d, lo, hi);
+          for (Level level : levels()) expect_pair_counts(level, x, d, lo, hi, expected);
+        }
+        expect_pair_counts(best_level(), narrow, d, lo, hi, pair_counts(narrow, d, lo, hi));
+      }
+  }
+}
+
+TEST(TwoPointCounts, OfSeveralSortedRunsAreThoseOfAllPairs) {
+  // On a line and on a grid: of whole numbers how many pairs are how far apart is known.
+  const std::size_t n = 150'000;
+  std::vector<double> x(n);
+  std::iota(x.begin(), x.end(), -1000.0);
+  std::shuffle(x.begin(), x.end(), std::mt19937_64(4));
+  PairCounts expected{std::vector<std::int64_t>(20)};
+  std::int64_t inside = 0;
+  for (std::int64_t away = 1; away <= 40; ++away) {
+    expected.bins[static_cast<std::size_t>(std::min<std::int64_t>(away / 2, 19))] += static_cast<std::int64_t>(n) - away;
+    inside += static_cast<std::int64_t>(n) - away;
+  }
+  expected.outside = static_cast<std::int64_t>(n) * (static_cast<std::int64_t>(n) - 1) / 2 - inside;
+  for (Level level : levels()) expect_pair_counts(level, x, 1, 0, 40, expected);
 }
 
 double normal(double d) { return std::erfc(-d / std::numbers::sqrt2) / 2; }

@@ -112,6 +112,7 @@ class PointRun {
       point_.elements = run.elements;
       point_.chunks = run.chunks;
       point_.bytes = run.bytes;
+      point_.operations = run.operations;
     }
     return run;
   }
@@ -271,6 +272,7 @@ void summarise_point(Point& point) {
     c.median = median(flat);
     c.bytes_per_second = c.median > 0 ? point.bytes / c.median : 0;
     c.elements_per_second = c.median > 0 ? static_cast<double>(point.elements) / c.median : 0;
+    c.operations_per_second = c.median > 0 ? point.operations / c.median : 0;
     std::vector<std::vector<double>> cold_times, starts;
     for (const Run& run : c.cold) {
       cold_times.push_back({run.wall});
@@ -353,6 +355,21 @@ TraceFigures figures_of(const std::vector<PassTrace>& passes, int workers, Backe
   f.combine /= n;
   f.lock_wait /= n;
   return f;
+}
+
+double stream_roof(const Comparison& all, const Point& point, int workers) {
+  const Roof& roof = all.machine.roof(workers);
+  return point.output_bytes > 0.1 * point.bytes ? roof.triad : roof.read;
+}
+
+double share_of_stream(const Comparison& all, const Point& point, const ContestantResult& c) {
+  const double roof = stream_roof(all, point, c.workers);
+  return roof > 0 ? c.bytes_per_second / roof : 0;
+}
+
+double share_of_arithmetic(const Comparison& all, const ContestantResult& c) {
+  const double roof = all.machine.roof(c.workers).fma;
+  return roof > 0 ? c.operations_per_second / roof : 0;
 }
 
 void summarise(Comparison& comparison) {

@@ -70,7 +70,7 @@ struct ContestantResult {
   Interval start_up;
   Interval to_serial, to_other;          // speed: time of the other / own time; zeros where there is no other
   int serial = -1, other = -1;           // which contestants these are
-  double median = 0, bytes_per_second = 0, elements_per_second = 0;
+  double median = 0, bytes_per_second = 0, elements_per_second = 0, operations_per_second = 0;
   Usage warm_usage, cold_usage;          // of a median run, all workers together
   TraceFigures figures;
 
@@ -84,6 +84,7 @@ struct Point {
   std::uint64_t elements = 0, chunks = 0;
   double bytes = 0;                      // read and written by a run
   double output_bytes = 0;               // of them, written
+  double operations = 0;                 // float64, of kernels that say how many they need
   bool copied = true;                    // warm runs read shared memory; false: the mapped files, for want of memory
   std::vector<ContestantResult> contestants;
   bool narrow = false;                   // every interval came out narrower than wanted
@@ -105,6 +106,13 @@ struct Comparison {
   std::string error;                     // digests that differ, or a backend that failed: exit 1
   std::string verdict;                   // the paragraph
 };
+
+/** Bytes/s that memory streams at most on so many cores to a job that reads and writes as this one: triad where much is written, else reading. */
+double stream_roof(const Comparison& all, const Point& point, int workers);
+
+/** What share of that, and of the fused multiply-adds that the same cores can do, a contestant reached; 0 where its bytes or operations are not known. */
+double share_of_stream(const Comparison& all, const Point& point, const ContestantResult& c);
+double share_of_arithmetic(const Comparison& all, const ContestantResult& c);
 
 /** A run below this tells of dispatch rather than of the kernel. */
 constexpr double kTooShort = 100e-6;

@@ -193,7 +193,7 @@ class Server {
     const double wall = seconds_since(begin);
     const auto workers = observer_->end(engine_.pids().workers);
     return {{"seconds", r.seconds}, {"wall", wall}, {"digest", r.digest}, {"error", r.error}, {"exit", r.exit_code}, {"crashes", r.faults.crashes}, {"retries", r.faults.retries},
-            {"elements", r.elements}, {"chunks", r.chunks}, {"rate", r.bytes_per_second}, {"workers", to_json(workers)}};
+            {"elements", r.elements}, {"chunks", r.chunks}, {"rate", r.bytes_per_second}, {"operations", r.operations}, {"workers", to_json(workers)}};
   }
 
   Json load() {
@@ -331,7 +331,7 @@ StartUp Contestant::start() {
 Run Contestant::run(RunKind kind, bool digest) {
   const Json j = parsed(ask(Json{{"do", kind == RunKind::cold ? "cold" : "warm"}, {"digest", digest}}.dump()));
   return {.kind = kind, .seconds = j["seconds"], .wall = j["wall"], .digest = j["digest"], .error = j["error"], .exit_code = j["exit"], .elements = j["elements"], .chunks = j["chunks"],
-          .bytes = std::round(j["rate"].get<double>() * j["seconds"].get<double>()), .crashes = j["crashes"], .retries = j["retries"], .workers = workers_from(j["workers"])};
+          .bytes = std::round(j["rate"].get<double>() * j["seconds"].get<double>()), .operations = j["operations"], .crashes = j["crashes"], .retries = j["retries"], .workers = workers_from(j["workers"])};
 }
 
 void Contestant::load() { parsed(ask(R"({"do":"load"})")); }

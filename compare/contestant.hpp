@@ -46,6 +46,7 @@ struct Run {
   int exit_code = 0;
   std::uint64_t elements = 0, chunks = 0;
   double bytes = 0;        // of all inputs and outputs
+  double operations = 0;   // float64, of kernels that say how many they need
   std::uint64_t crashes = 0, retries = 0;
   std::vector<WorkerUsage> workers;
 };

@@ -14,6 +14,7 @@ constexpr double kNoisyLoad = 0.05;   // CPUs
 constexpr double kNoisyDrift = 0.03;
 constexpr double kTooWide = 0.05;     // of an interval that holds 1
 constexpr double kNearRoof = 0.75;    // of the memory stream: from here on memory is what a run waits for
+constexpr double kSomeArithmetic = 0.1;  // of the fused multiply-adds: worth telling
 
 std::string percent(double share) { return three_digits(share * 100) + " %"; }
 
@@ -34,11 +35,6 @@ std::string interval_text(const Interval& i) {
   if (!std::isfinite(i.high)) return "one block: no interval";
   std::snprintf(text, sizeof text, "%.3f to %.3f", i.low, i.high);
   return text;
-}
-
-double roof_of(const Comparison& all, const Point& point, int workers) {
-  const Roof& roof = all.machine.roof(workers);
-  return point.output_bytes > 0.1 * point.bytes ? roof.triad : roof.read;
 }
 
 /** Something that a run pays, in seconds of its duration. */
@@ -95,15 +91,21 @@ std::string why_different(const Comparison& all, const Point& point, const Conte
   return text;
 }
 
+std::string arithmetic_text(const ContestantResult& c, double share) {
+  return three_digits(c.operations_per_second / 1e9) + " GFLOP/s, " + percent(share) + " of what these cores' fused multiply-adds give at most";
+}
+
 std::string why_equal(const Comparison& all, const Point& point, const ContestantResult& a, const ContestantResult& b) {
-  const double roof = roof_of(all, point, a.workers), share = roof > 0 ? std::max(a.bytes_per_second, b.bytes_per_second) / roof : 0;
+  const double share = std::max(share_of_stream(all, point, a), share_of_stream(all, point, b));
+  const double arithmetic = std::max(share_of_arithmetic(all, a), share_of_arithmetic(all, b));
   const double n = std::max(a.workers, 1), overhead = std::max(a.warm_usage.wait / n + a.figures.idle, b.warm_usage.wait / n + b.figures.idle) / std::max(a.median, 1e-12);
   if (share >= kNearRoof && point.bytes > static_cast<double>(all.machine.last_cache))
-    return " Both wait for memory: they move " + three_digits(a.bytes_per_second / 1e9) + " and " + three_digits(b.bytes_per_second / 1e9) + " GB/s, " + percent(share) + " of the " + three_digits(roof / 1e9) +
+    return " Both wait for memory: they move " + three_digits(a.bytes_per_second / 1e9) + " and " + three_digits(b.bytes_per_second / 1e9) + " GB/s, " + percent(share) + " of the " + three_digits(stream_roof(all, point, a.workers) / 1e9) +
            " GB/s that these cores stream at most, and how the workers are made changes nothing about memory.";
   if (overhead < 0.1)
     return " Both spend " + percent(std::min(a.figures.kernel / a.median, 1.0)) + " and " + percent(std::min(b.figures.kernel / b.median, 1.0)) +
-           " of a run inside the same kernel on the same chunks; queues, faults, locks and idle time are too small to tell them apart.";
+           " of a run inside the same kernel on the same chunks; queues, faults, locks and idle time are too small to tell them apart." +
+           (arithmetic >= kSomeArithmetic ? " It computes at " + arithmetic_text(a.operations_per_second >= b.operations_per_second ? a : b, arithmetic) + "." : "");
   return " What they lose beside the kernel is alike: " + time_text(a.figures.idle) + " and " + time_text(b.figures.idle) + " of idle time for each worker.";
 }
 
@@ -150,9 +152,11 @@ std::string explain_point(const Comparison& all, const Point& point) {
     const Interval of_fast = ratio.value > 1 ? ratio : Interval{1 / ratio.high, 1 / ratio.value, 1 / ratio.low};
     text = "On " + name_of(point, fast) + " the job is faster than on " + name_of(point, slow) + ", by " + percent(by - 1) + " (ratio " + three_digits(by) + ", 95 %: " + interval_text(of_fast) + "; " + time_text(fast.median) + " against " +
            time_text(slow.median) + ")." + why_different(all, point, fast, slow);
-    const double roof = roof_of(all, point, fast.workers);
-    if (roof > 0 && fast.bytes_per_second / roof >= kNearRoof && point.bytes > static_cast<double>(all.machine.last_cache))
-      text += " That is " + percent(fast.bytes_per_second / roof) + " of what memory streams here at most.";
+    const double share = share_of_stream(all, point, fast), arithmetic = share_of_arithmetic(all, fast);
+    if (share >= kNearRoof && point.bytes > static_cast<double>(all.machine.last_cache))
+      text += " That is " + percent(share) + " of what memory streams here at most.";
+    else if (arithmetic >= kSomeArithmetic)
+      text += " That is " + arithmetic_text(fast, arithmetic) + ".";
   }
   if (serial && processes && threads && processes->workers > 1)
     text += " Against serial the speed-up is " + three_digits(processes->to_serial.value) + " with " + std::to_string(processes->workers) + " processes and " + three_digits(threads->to_serial.value) + " with as many threads.";

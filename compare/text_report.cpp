@@ -60,22 +60,18 @@ std::string rate_text(double bytes_per_second, double elements_per_second) {
   return elements_per_second >= 1e9 ? three_digits(elements_per_second / 1e9) + " G/s" : elements_per_second >= 1e6 ? three_digits(elements_per_second / 1e6) + " M/s" : three_digits(elements_per_second / 1e3) + " k/s";
 }
 
-double roof_of(const Comparison& all, const Point& point, int workers) {
-  const Roof& roof = all.machine.roof(workers);
-  return point.output_bytes > 0.1 * point.bytes ? roof.triad : roof.read;
-}
+std::string share_text(double share) { return share > 0 ? fixed(share * 100, share < 0.1 ? 1 : 0) + "%" : "-"; }
 
 std::string times_table(const Comparison& all, const Point& point) {
-  Table table({"backend", "workers", "median", "95 %", "of serial", "of other", "95 %", "rate", "of stream", "cold", "start-up"});
+  Table table({"backend", "workers", "median", "95 %", "of serial", "of other", "95 %", "rate", "of stream", "of FMA", "cold", "start-up"});
   for (const ContestantResult& c : point.contestants) {
     if (!c.ran()) {
       table.add({name_of(point, c), std::to_string(c.workers), "failed"});
       continue;
     }
-    const double roof = roof_of(all, point, c.workers);
     table.add({name_of(point, c), std::to_string(c.workers), time_text(c.median), half_width(c.seconds), ratio_text(c, c.to_serial, c.serial == static_cast<int>(&c - point.contestants.data()) ? -1 : c.serial),
                ratio_text(c, c.to_other, c.other), c.other >= 0 ? half_width(c.to_other) : "", rate_text(c.bytes_per_second, c.elements_per_second),
-               roof > 0 && c.bytes_per_second > 0 ? fixed(c.bytes_per_second / roof * 100, 0) + "%" : "-", time_text(c.cold_seconds.value), time_text(c.start_up.value)});
+               share_text(share_of_stream(all, point, c)), share_text(share_of_arithmetic(all, c)), time_text(c.cold_seconds.value), time_text(c.start_up.value)});
   }
   return table.text();
 }
@@ -204,6 +200,7 @@ Json json_of(const Point& point, const ContestantResult& c, bool raw) {
   j["other"] = c.other < 0 ? Json(nullptr) : Json(name_of(point, point.contestants[static_cast<std::size_t>(c.other)]));
   j["bytes_per_second"] = c.bytes_per_second;
   j["elements_per_second"] = c.elements_per_second;
+  j["operations_per_second"] = c.operations_per_second;
   j["evidence"] = {{"warm", json_of(c.warm_usage, c.missing)}, {"cold", json_of(c.cold_usage, c.missing)}, {"trace", json_of(c.figures)}};
   Json memory = Json::array();
   for (const WorkerMemory& m : c.memory) memory.push_back({{"who", m.who}, {"pss", m.use.pss}, {"private", m.use.private_bytes}, {"page_tables", m.use.page_tables}});
@@ -252,7 +249,7 @@ std::string to_json(const Comparison& comparison, bool raw) {
   for (const Point& p : comparison.points) {
     Json contestants = Json::array();
     for (const ContestantResult& c : p.contestants) contestants.push_back(json_of(p, c, raw));
-    points.push_back({{"workers", p.workers}, {"rows", p.rows ? Json(p.rows) : Json(nullptr)}, {"elements", p.elements}, {"chunks", p.chunks}, {"bytes", p.bytes}, {"output_bytes", p.output_bytes}, {"copied", p.copied},
+    points.push_back({{"workers", p.workers}, {"rows", p.rows ? Json(p.rows) : Json(nullptr)}, {"elements", p.elements}, {"chunks", p.chunks}, {"bytes", p.bytes}, {"output_bytes", p.output_bytes}, {"operations", p.operations}, {"copied", p.copied},
                       {"narrow", p.narrow}, {"seconds", p.seconds}, {"contestants", std::move(contestants)}});
   }
   Json j{{"job", comparison.job},

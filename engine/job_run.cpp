@@ -412,6 +412,7 @@ void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, 
     report.seconds += seconds;
     told.elements = pass.plan.elements;
     told.chunks = pass.chunks;
+    report.operations += static_cast<double>(pass.plan.elements) * pass.plan.operations;
     chunks_ += pass.chunks;
     resumed_ += pass.resumed;
     if (!last_pass) {

@@ -65,6 +65,7 @@ struct Report {
   std::uint64_t chunks = 0;
   double seconds = 0;               // the work of all steps, without reading headers, digest and renaming
   double bytes_per_second = 0;      // bytes of inputs and outputs of all steps over seconds
+  double operations = 0;            // float64 operations of all passes that were run here, of kernels that say how many they need
   std::vector<StepReport> steps;    // result: the last step's
   std::vector<std::pair<std::string, std::string>> outputs;  // output's name -> file, all steps' files
   std::string digest;               // 32 hex digits; "" when not asked for

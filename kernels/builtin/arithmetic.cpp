@@ -54,7 +54,10 @@ cadre_dtype axpy_type(const cadre_plan* plan) {
   return plan->inputs[0].dtype == kF32 && plan->inputs[1].dtype == kF32 ? kF32 : kF64;
 }
 
-int plan_axpy(cadre_plan* plan) { return plan_map(plan, kAxpyInputs, axpy_type(plan), 0.05); }
+int plan_axpy(cadre_plan* plan) {
+  if (axpy_type(plan) == kF64) plan->operations = 2;
+  return plan_map(plan, kAxpyInputs, axpy_type(plan), 0.05);
+}
 
 template <class T>
 int axpy(cadre_chunk* chunk) {

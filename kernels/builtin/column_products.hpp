@@ -121,6 +121,9 @@ inline uint64_t product_scratch_doubles(uint64_t d) {
   return block_rows(d) * w * (d < kPad ? 2 : 1) + w * w + 3 * w;
 }
 
+/** For a row: each product with its sum, once for both halves, and the way to the mean. */
+inline double product_operations(uint64_t d) { return static_cast<double>(d * (d + 1) + d); }
+
 /** Time for a row, ns. */
 inline double product_cost(uint64_t d) {
   const double width = static_cast<double>(d), w = static_cast<double>(padded_width(d));

@@ -19,6 +19,7 @@ int plan(cadre_plan* p) {
   if (d > kMostColumns) return refuse(p, "X has %llu columns: at most 8192 are possible", static_cast<unsigned long long>(d));
   p->bytes = d * bytes_of(p->inputs[0].dtype);
   p->cost_ns = product_cost(d);
+  p->operations = product_operations(d);
   p->grain = std::max(block_rows(d), 8 * d);  // an accumulator is small beside the rows that it stands for
   p->accumulator_bytes = product_doubles(d) * sizeof(double);
   p->scratch_bytes = product_scratch_doubles(d) * sizeof(double);

@@ -61,6 +61,7 @@ constexpr uint64_t kMostCoefficients = 1024;
 int plan_polynomial(cadre_plan* plan) {
   const uint64_t n = static_cast<uint64_t>(plan->inputs[1].shape[0]);
   if (n < 1 || n > kMostCoefficients) return refuse(plan, "c has %llu coefficients: 1 to %llu are possible", static_cast<unsigned long long>(n), static_cast<unsigned long long>(kMostCoefficients));
+  plan->operations = 2 * static_cast<double>(n - 1);
   return plan_map(plan, kArguments, kF64, 0.1 * static_cast<double>(n));
 }
 

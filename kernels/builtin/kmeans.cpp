@@ -58,6 +58,7 @@ int plan(cadre_plan* p) {
   if (p->elements == 0) return refuse(p, "X has no rows: give at least one point");
   p->bytes = d * bytes_of(p->inputs[0].dtype) + (p->outputs_wanted >> kLabel & 1) * sizeof(int32_t);
   p->cost_ns = 1.5 + 0.4 * static_cast<double>(d) + 0.065 * static_cast<double>(k * (d + 1));
+  p->operations = 3 * static_cast<double>(k * d);  // differences, squares, their sums
   p->grain = std::max<uint64_t>(kPoints, k);  // an accumulator is small beside the points that it stands for
   p->accumulator_bytes = accumulator_bytes(k, d);
   p->scratch_bytes = 8 * ((k * d + 7) / 8 * 8 + 2 * kPoints * d + kTables * k * (d + 1));

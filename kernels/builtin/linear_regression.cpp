@@ -26,6 +26,7 @@ int plan(cadre_plan* p) {
   if (integer(p, 0) != 0 && integer(p, 0) != 1) return refuse(p, "intercept is %lld: give 0 or 1", static_cast<long long>(integer(p, 0)));
   p->bytes = d * bytes_of(p->inputs[0].dtype) + bytes_of(p->inputs[1].dtype);
   p->cost_ns = product_cost(all) + 1;
+  p->operations = product_operations(all);
   p->grain = std::max(block_rows(all), 8 * all);
   p->accumulator_bytes = product_doubles(all) * sizeof(double);
   p->scratch_bytes = (product_scratch_doubles(all) + block_rows(all)) * sizeof(double);

@@ -57,6 +57,7 @@ int plan(cadre_plan* plan) {
   plan->outputs[0] = matrix(out, m, n);
   plan->bytes = k * bytes_of(a.dtype) + n * bytes_of(out);
   plan->cost_ns = static_cast<double>(k) * static_cast<double>(n) * (is_float(out) ? 0.025 : 0.1) + 1;
+  if (out == kF64) plan->operations = 2 * static_cast<double>(k) * static_cast<double>(n);
   // Every chunk packs all of B once: enough rows that this is little, but eight chunks where there are rows for them.
   plan->grain = std::clamp<uint64_t>((m / 8 + 7) / 8 * 8, 8, kPackedRows);
   plan->scratch_bytes = kDepth * (kPackedRows + kPackedColumns) * computed_bytes(plan);

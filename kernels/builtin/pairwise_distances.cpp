@@ -14,6 +14,7 @@ int plan(cadre_plan* p) {
   const int64_t d = p->inputs[0].shape[1], m = p->inputs[1].shape[0];
   if (p->inputs[1].shape[1] != d)
     return refuse(p, "X has %lld columns and Y has %lld: give points of one dimension", static_cast<long long>(d), static_cast<long long>(p->inputs[1].shape[1]));
+  p->operations = 3 * static_cast<double>(m) * static_cast<double>(d);  // differences, squares, their sums
   p->cost_ns = 1 + static_cast<double>(m) * (0.6 + 0.12 * static_cast<double>(d));
   p->bytes = 8 * static_cast<uint64_t>(m + d);
   p->grain = kRows;

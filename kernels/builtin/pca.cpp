@@ -42,6 +42,7 @@ int plan(cadre_plan* p) {
   if (p->pass == 0) {
     p->bytes = columns * bytes_of(p->inputs[0].dtype);
     p->cost_ns = product_cost(columns);
+    p->operations = product_operations(columns);
     p->grain = std::max(block_rows(columns), 8 * columns);
     p->accumulator_bytes = product_doubles(columns) * sizeof(double);
     p->scratch_bytes = product_scratch_doubles(columns) * sizeof(double);

@@ -19,6 +19,7 @@ int plan(cadre_plan* p) {
   p->elements = static_cast<uint64_t>(ends - 1);
   const double per_row = p->elements ? static_cast<double>(entries) / static_cast<double>(p->elements) : 0;
   p->cost_ns = 2 + 1.2 * per_row;
+  p->operations = 2 * per_row;
   p->bytes = 16 + static_cast<uint64_t>(12 * per_row);
   p->outputs[0] = vector(kF64, p->elements);
   return CADRE_OK;

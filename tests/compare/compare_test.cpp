@@ -106,6 +106,17 @@ TEST_F(Compare, MediansCanBeComputedAgainFromTheSamples) {
   EXPECT_EQ(all["points"][0]["contestants"][0]["other"], "processes #2");
 }
 
+TEST_F(Compare, OperationsThatAKernelTellsAreHeldAgainstTheMachine) {
+  write_rows("x.npy", 200'000);
+  const Json all = json({"dot", "--in", "x.npy", "--in", "x.npy", "--backends", "serial", "--workers", "1"});
+  const Json& point = all["points"][0];
+  EXPECT_EQ(point["operations"], 400'000);
+  EXPECT_NEAR(point["contestants"][0]["operations_per_second"].get<double>() * point["contestants"][0]["median"].get<double>(), 400'000, 1);
+  const Outcome text = compare({"dot", "--in", "x.npy", "--in", "x.npy", "--backends", "serial", "--workers", "1"});
+  EXPECT_NE(text.out.find("of FMA"), std::string::npos) << text.out;
+  EXPECT_EQ(json({"min", "--in", "x.npy", "--backends", "serial", "--workers", "1"})["points"][0]["operations"], 0);
+}
+
 TEST_F(Compare, WorkersAndSizesMakePoints) {
   write_rows("x.npy", 1000);
   write_rows("y.npy", 1000);

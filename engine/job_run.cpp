@@ -1,6 +1,7 @@
 #include <cadre/engine/job_run.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <optional>
@@ -412,7 +413,7 @@ void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, 
     report.seconds += seconds;
     told.elements = pass.plan.elements;
     told.chunks = pass.chunks;
-    report.operations += static_cast<double>(pass.plan.elements) * pass.plan.operations;
+    if (std::isfinite(pass.plan.operations) && pass.plan.operations > 0) report.operations += static_cast<double>(pass.plan.elements) * pass.plan.operations;
     chunks_ += pass.chunks;
     resumed_ += pass.resumed;
     if (!last_pass) {

@@ -41,5 +41,6 @@ function(cadre_library name)
   cadre_own(cadre_${name} LIBRARY)
   if(CADRE_SANITIZE)  # what is not optimised takes the compiler most of its time to read
     set_target_properties(cadre_${name} PROPERTIES UNITY_BUILD ${CADRE_JOIN} UNITY_BUILD_BATCH_SIZE 8)
+    target_compile_options(cadre_${name} PRIVATE $<$<COMPILE_LANG_AND_ID:CXX,GNU>:-Wno-subobject-linkage>)  # takes joined sources for headers
   endif()
 endfunction()

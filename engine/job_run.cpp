@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <cadre/engine/digest.hpp>
+#include <cadre/engine/plan.hpp>
 #include <cadre/kernels/registry.hpp>
 #include <cadre/shm/arena.hpp>
 #include <cadre/shm/futex.hpp>
@@ -382,7 +383,7 @@ void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, 
     pass.kernel = (step.where.empty() ? "" : step.where + ": ") + k.name;
     pass.plan = plan_pass(step, table_, p, headers, previous ? previous->data() : nullptr);
     if (last_pass) check_unbound(step, pass.plan);
-    pass.chunk = job_.chunk;
+    pass.chunk = last_pass ? job_.chunk : preparing_chunk(pass.plan, job_.chunk);
     pass.code = {.run = k.run, .identity = k.identity, .combine = k.combine, .finish = k.finish, .state = k.state, .plugin = step.ref.plugin, .kernel = step.ref.index};
     for (std::uint32_t i = 0; i < k.n_inputs; ++i) pass.inputs.push_back({inputs[i], k.inputs[i].role == CADRE_WHOLE});
     if (const auto carried = arrays_.find(kCarried); carried != arrays_.end()) {
@@ -413,7 +414,7 @@ void JobRun::run_step(std::size_t index, const BoundStep& step, Report& report, 
     report.seconds += seconds;
     told.elements = pass.plan.elements;
     told.chunks = pass.chunks;
-    if (std::isfinite(pass.plan.operations) && pass.plan.operations > 0) report.operations += static_cast<double>(pass.plan.elements) * pass.plan.operations;
+    if (const double operations = static_cast<double>(pass.plan.elements) * pass.plan.operations; std::isfinite(report.operations + operations) && operations > 0) report.operations += operations;
     chunks_ += pass.chunks;
     resumed_ += pass.resumed;
     if (!last_pass) {

@@ -25,6 +25,10 @@ constexpr std::uint64_t kFewestSparseChunks = 16;
 constexpr std::uint64_t kSparseEntries = 8u << 20;        // entries of a chunk's list at most
 
 std::uint64_t divide_up(std::uint64_t a, std::uint64_t b) { return a / b + (a % b != 0); }
+std::uint64_t in_grains(std::uint64_t chunk, const cadre_plan& plan) { return plan.grain > 1 ? divide_up(chunk, plan.grain) * plan.grain : chunk; }
+std::uint64_t least_for_accumulators(const cadre_plan& plan) {
+  return plan.accumulator_bytes > 0 ? divide_up(plan.elements, std::max<std::uint64_t>(kAccumulatorsBytes / plan.accumulator_bytes, 1)) : 1;
+}
 
 }  // namespace
 
@@ -55,10 +59,10 @@ Cut cut(const cadre_plan& plan, std::uint64_t wanted, ScatterMode scatter, std::
       const std::uint64_t entries = std::clamp<std::uint64_t>(std::bit_floor(rows / 2), kPageEntries, kSparseEntries);
       chunk = std::max(chunk, std::min(entries, std::max<std::uint64_t>(n / kFewestSparseChunks, 1)));
     }
-    if (plan.accumulator_bytes > 0) chunk = std::max(chunk, divide_up(n, std::max<std::uint64_t>(kAccumulatorsBytes / plan.accumulator_bytes, 1)));
+    chunk = std::max(chunk, least_for_accumulators(plan));
     chunk = std::max(chunk, divide_up(n, kMaxChunks));
     if (scatter != ScatterMode::none) chunk = std::min<std::uint64_t>(chunk, Record::kMaxFrom);
-    if (plan.grain > 1) chunk = divide_up(chunk, plan.grain) * plan.grain;
+    chunk = in_grains(chunk, plan);
   }
   chunk = std::min(chunk, n);
   const std::uint64_t chunks = divide_up(n, chunk);
@@ -69,6 +73,8 @@ Cut cut(const cadre_plan& plan, std::uint64_t wanted, ScatterMode scatter, std::
     throw Error("--chunk " + std::to_string(wanted) + " is more than the " + std::to_string(Record::kMaxFrom) + " elements that a chunk of a combined result may have");
   return {chunk, chunks};
 }
+
+std::uint64_t preparing_chunk(const cadre_plan& plan, std::uint64_t wanted) { return wanted == 0 ? 0 : in_grains(std::max(wanted, least_for_accumulators(plan)), plan); }
 
 std::uint32_t segment_shift(std::uint64_t rows, std::uint64_t row_bytes, ScatterMode scatter) {
   // Sparse: half a megabyte of result at a time. Dense: an eighth of the result, but no less than a block.

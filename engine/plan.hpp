@@ -15,6 +15,10 @@ struct Cut {
     than kMaxChunks chunks, or chunks that are too big for the combine protocol. */
 Cut cut(const cadre_plan& plan, std::uint64_t wanted, ScatterMode scatter, std::uint64_t row_bytes);
 
+/** What --chunk means for a pass that only prepares the last one, of which the user knows nothing: whole grains, and no fewer elements than keep the accumulators
+    of all chunks within bounds. */
+std::uint64_t preparing_chunk(const cadre_plan& plan, std::uint64_t wanted);
+
 /** Dense where a private copy of the columns stays in the cache and the elements are many enough to pay for applying all of it. */
 ScatterMode choose_scatter(const cadre_plan& plan, std::uint64_t row_bytes);
 

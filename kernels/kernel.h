@@ -147,7 +147,7 @@ typedef struct cadre_plan {
   char message[256];                       /* when plan() refuses: what is wrong and what would be right */
   cadre_shape carried;                     /* told, in a pass before the last: an array of `elements` rows that it hands on (bits 0: none). Since 0.2 */
   double operations;                       /* told: float64 operations for one element, a fused multiply-add two (0: not known); reports say what share of
-                                              the machine's that is. Since 0.2 */
+                                              the machine's that is. Since 0.2: plan->size tells whether it is there */
 } cadre_plan;
 
 /* ---- scatter: where run() adds ---- */

@@ -51,6 +51,7 @@ int plan(cadre_plan* p) {
   const bool projects = p->outputs_wanted >> kTransformed & 1;
   p->bytes = projects ? columns * bytes_of(p->inputs[0].dtype) + wanted * sizeof(double) : 0;
   p->cost_ns = projects ? 5 + 0.15 * static_cast<double>(columns * padded_components(p)) : 0.001;
+  p->operations = projects ? static_cast<double>(columns + 2 * columns * wanted) : 0;
   p->scratch_bytes = projects ? (columns + padded_components(p) * (columns + 1)) * sizeof(double) : 0;
   p->outputs[kComponents] = matrix(kF64, wanted, columns);
   p->outputs[kTransformed] = matrix(kF64, p->elements, wanted);

@@ -27,7 +27,7 @@ int dot_plan(cadre_plan* p) {
   if (int bad = plan_rows(p, kDotInputs)) return bad;
   p->bytes = bytes_of(p->inputs[0].dtype) + bytes_of(p->inputs[1].dtype);
   p->cost_ns = 0.01 * static_cast<double>(p->bytes) + 0.05;
-  p->operations = 2;
+  if (dot_type(p) == kF64) p->operations = 2;
   p->accumulator_bytes = sizeof(Product);
   p->results[0] = scalar(dot_type(p));
   return CADRE_OK;

@@ -34,7 +34,6 @@ int plan(cadre_plan* p) {
   p->grain = static_cast<uint64_t>(tile_rows(p));
   const double rim = static_cast<double>(iterations_of(p)) / static_cast<double>(tile_rows(p));
   p->cost_ns = std::max(1.0, 0.4 * static_cast<double>(m * iterations_of(p)) * (1 + rim));
-  p->operations = 17 * static_cast<double>(m * iterations_of(p));
   p->scratch_bytes = static_cast<uint64_t>(2 * room_rows(p) * room_columns(p)) * sizeof(double);
   p->outputs[0] = matrix(real_type(p->inputs[0].dtype), static_cast<uint64_t>(n), static_cast<uint64_t>(m));
   return CADRE_OK;

@@ -183,20 +183,27 @@ struct Boxes {
 
 /** In an accumulator: boxes of stretches of points, then of groups of kGroup stretches, then that of all. */
 struct Cover {
-  uint64_t stretch = kStretch;  // points of one
+  uint64_t stretch;  // points of one
   Boxes stretches, groups, whole;
 
-  Cover(const cadre_plan* p, const void* memory) {
-    const uint64_t n = points_of(p), d = dimensions_of(p);
-    while (n / stretch > kMostStretches) stretch *= 2;
-    stretches = {static_cast<double*>(const_cast<void*>(memory)), (n + stretch - 1) / stretch, d};
-    groups = {stretches.low(d), (stretches.count + kGroup - 1) / kGroup, d};
+  Cover(const cadre_plan* p, const void* memory) : stretch(stretch_of(p)) {
+    const uint64_t d = dimensions_of(p), count = count_of(p);
+    stretches = {static_cast<double*>(const_cast<void*>(memory)), count, d};
+    groups = {stretches.low(d), (count + kGroup - 1) / kGroup, d};
     whole = {groups.low(d), 1, d};
   }
-  uint64_t bytes() const { return 2 * groups.d * (stretches.count + groups.count + 1) * sizeof(double); }
+  static uint64_t bytes(const cadre_plan* p) { return 2 * dimensions_of(p) * (count_of(p) + (count_of(p) + kGroup - 1) / kGroup + 1) * sizeof(double); }
   void empty() const {
     for (const Boxes* boxes : {&stretches, &groups, &whole}) boxes->empty();
   }
+
+ private:
+  static uint64_t stretch_of(const cadre_plan* p) {
+    uint64_t points = kStretch;
+    while (points_of(p) / points > kMostStretches) points *= 2;
+    return points;
+  }
+  static uint64_t count_of(const cadre_plan* p) { return (points_of(p) + stretch_of(p) - 1) / stretch_of(p); }
 };
 
 /** Squares of the least and of the greatest distance that two points, one in the box from `low` to `high`, one in the box from + j of m others, can have. A pair with a NaN may
@@ -445,7 +452,7 @@ int plan(cadre_plan* p) {
     p->grain = kRun;
     p->scratch_bytes = 4 * ((p->elements + kRun - 1) / kRun) * sizeof(uint64_t) + 2 * std::min(kPart, p->elements) * sizeof(Place);
     p->carried = {.dtype = kF64, .ndim = 2, .shape = {n, d}};
-    p->accumulator_bytes = Cover(p, nullptr).bytes();
+    p->accumulator_bytes = Cover::bytes(p);
   } else {
     p->grain = kRows;
     p->cost_ns = std::max(1.0, 0.5 * static_cast<double>(n) * part_looked_at(p) * (0.9 + 0.05 * static_cast<double>(d)));

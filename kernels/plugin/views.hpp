@@ -68,7 +68,9 @@ class Plan {
   /** Time for one element, if known: chunks of some 100 us are cut by it. Otherwise there are about 1,024 chunks. */
   void cost_ns(double ns) { raw.cost_ns = ns; }
   /** float64 operations for one element, if known, a fused multiply-add two: cadre compare holds them against what the cores can do. */
-  void operations(double n) { raw.operations = n; }
+  void operations(double n) {
+    if (raw.size >= offsetof(cadre_plan, operations) + sizeof raw.operations) raw.operations = n;
+  }
   /** Refuses: what is wrong, and what would be right. The user gets it with exit 2. */
   __attribute__((format(printf, 2, 3))) void refuse(const char* format, ...) {
     va_list arguments;

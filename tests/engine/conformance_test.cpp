@@ -81,6 +81,7 @@ const std::vector<KernelCase> kCases = {
     {"argmax", {f32, i8}, {{"x", -100, 100}}, {}, {}, kNotEmpty},
     {"quantiles", {f64, i16}, {{"x", -1000, 1000}, {"q", 0, 1, {3}, f64}}, {"out"}, {}, kNotEmpty},
     {"two_point_counts", {f64}, {{"X", 0, 1, {kRows, 3}}}, {"out"}, {{"bins", std::int64_t{30}}, {"hi", 1.0}}, {0, 1, 7, 1000}},
+    {"two_point_counts", {f32}, {{"X", 0, 1, {kRows, 3}}}, {"out"}, {{"bins", std::int64_t{30}}, {"hi", 0.02}}, {70'001}},
     {"fft_rows", {f64, f32}, {{"X", -1, 1, {kRows, 60}}}, {"out"}, {}, {0, 1, 7, 1000}},
     {"topk", {f64, i32}, {{"x", -1000, 1000}}, {"values", "index"}, {{"k", std::int64_t{7}}}, {7, 1000, kMany}},
     {"spmv", {f64}, {{"data", -1, 1, {0}}, {"indices", 0, 1, {0}, i64}, {"indptr", 0, 0, {kRows}, i64}, {"x", 0, 1, {5}}}, {"out"}, {}, {1, 7, 1000}},

@@ -11,8 +11,8 @@ if(CADRE_SANITIZE)
 endif()
 
 # cadre_own(TARGET [LIBRARY] [COLD]): compiled as Cadre's own code is. COLD: without a loop whose time counts, and optimised no more than is soon done.
-# Under sanitizers nothing but the kernels is optimised, which takes two thirds of the time and
-# hides nothing; in the libraries alignment is checked, for what is laid out in shared memory.
+# Under sanitizers nothing but the kernels is optimised, which takes two thirds of the time and hides nothing; in the libraries alignment is checked,
+# for what is laid out in shared memory.
 function(cadre_own target)
   cmake_parse_arguments(PARSE_ARGV 1 ARG "LIBRARY;COLD" "" "")
   target_compile_options(${target} PRIVATE $<TARGET_PROPERTY:cadre_flags,INTERFACE_COMPILE_OPTIONS>)

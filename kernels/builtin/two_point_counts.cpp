@@ -1,10 +1,10 @@
 /* two_point_counts: how many pairs of points lie how far apart, by cells and within them by brute force, in three passes.
 
    Points are sorted by the cell of space that they lie in, along a Hilbert curve, on which neighbours are near each other (a Z-order's jumps made five times as many
-   stretches meet): the first two passes (sorted_runs.hpp) leave their rows in that order, and the
-   boxes that stretches of them fill. In the third, row i stands for the pairs (i, j), j > i, of the sorted rows: stretches whose boxes are too far from that of a few
-   rows, or too near them, for any bin are counted without a look at their points. Of the others, points that no such box rules out are collected, turned so that one
-   coordinate of many points is one vector, and meet these rows one by one while they are in the first cache.
+   stretches meet): the first two passes (sorted_runs.hpp) leave their rows in that order, and the boxes that stretches of them fill. In the third, row i stands for the
+   pairs (i, j), j > i, of the sorted rows: stretches whose boxes are too far from that of a few rows, or too near them, for any bin are counted without a look at their
+   points. Of the others, points that no such box rules out are collected, turned so that one coordinate of many points is one vector, and meet these rows one by one
+   while they are in the first cache.
 
    Boxes leave out nothing that would be counted: subtraction, squares and sums are monotone as they are rounded, so that the square of the least distance of two boxes,
    computed by the same operations in the same order, is never above that of two of their points, as computed; likewise the greatest. The counts are those of brute force. */
@@ -81,6 +81,7 @@ class Curve {
       for (uint64_t bit = 0; bit < bits_; ++bit) digits_[k] |= uint64_t{1} << (bit * d_ + d_ - 1 - k);
     }
   }
+
   static constexpr uint64_t kMany = 64;
   /** Keys of m points, at most kMany. */
   void keys(const double* points, uint64_t m, uint64_t* out) const {

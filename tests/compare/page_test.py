@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Opens a report of `cadre compare` in Chromium, headless, at desktop and phone width: every plot shows something, no script fails, nothing is wider than the screen.
+"""Opens a report of `cadre compare` in Chromium, headless, at desktop and phone width and as it is printed: every plot shows something, no script fails, nothing is wider than the screen or cut off on paper.
 
     page_test.py CADRE       exit 77, which skips, where there is no Chromium
 
@@ -37,10 +37,11 @@ addEventListener('load', () => setTimeout(() => {
     for (let i = 0; i < pixels.length; i += 4) coloured += pixels[i + 3] > 100 && Math.max(pixels[i], pixels[i + 1], pixels[i + 2]) - Math.min(pixels[i], pixels[i + 1], pixels[i + 2]) > 60;
     return { title, coloured, shown: chart.data.datasets.filter((d, i) => chart.isDatasetVisible(i) && d.data.some(p => p !== null && p.y !== null)).length, width: canvas.clientWidth, height: canvas.clientHeight };
   });
+  const cut = [...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent.slice(0, 40));
   const wide = [...document.querySelectorAll('section, h1, h2, p, .plot, .scroll')].filter(e => e.getBoundingClientRect().right > innerWidth + 1).map(e => e.tagName + ' ' + e.textContent.slice(0, 40));
   const tell = document.createElement('pre');
   tell.id = 'told';
-  tell.textContent = JSON.stringify({ failures, plots, wide, inner: innerWidth, scroll: document.documentElement.scrollWidth, tables: document.querySelectorAll('tbody tr').length, verdict: document.getElementById('verdict').textContent });
+  tell.textContent = JSON.stringify({ failures, plots, wide, cut, inner: innerWidth, scroll: document.documentElement.scrollWidth, tables: document.querySelectorAll('tbody tr').length, verdict: document.getElementById('verdict').textContent });
   document.body.append(tell);
 }, 50));
 </script>"""
@@ -114,6 +115,12 @@ def main():
                 backends.append("processes:pages=4k")
             for width in (1280, 500):  # 500: the least that Chromium opens; narrower is left to the layout's own minimum
                 check(look(chromium, copy, width, folder), title, backends, width)
+            # Paper does not scroll: what is printed on A4, whose width is that of 794 pixels, is not cut off.
+            printed = work / f"{title}-printed.html"
+            printed.write_text(copy.read_text().replace("@media print", "@media all"))
+            told = look(chromium, printed, 794, folder)
+            check(told, f"{title}, printed", backends, 794)
+            expect(not told["cut"], f"{title}, printed: cut off: {told['cut']}")
     if not chromium:
         print("skipped: there is no Chromium; to open the pages: apt-get install --no-install-recommends chromium")
         sys.exit(77)

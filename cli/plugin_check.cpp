@@ -17,6 +17,7 @@
 #include <functional>
 #include <thread>
 
+#include <cadre/compare/clock.hpp>
 #include <cadre/engine/kernel_table.hpp>
 #include <cadre/pool/fork.hpp>
 #include <cadre/pool/pool.hpp>
@@ -28,10 +29,9 @@
 namespace cadre::cli {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using compare::Clock;
+using compare::seconds_since;
 constexpr int kPatienceMs = 30'000;
-
-double seconds_since(Clock::time_point begin) { return std::chrono::duration<double>(Clock::now() - begin).count(); }
 
 /** A third of the rows from a third on: neither the first nor the last. */
 struct Part {

@@ -39,9 +39,8 @@ const cadre_result kResults[] = {{"outside", "pairs nearer than lo, farther apar
 uint64_t points_of(const cadre_plan* p) { return static_cast<uint64_t>(p->inputs[0].shape[0]); }
 uint64_t dimensions_of(const cadre_plan* p) { return static_cast<uint64_t>(p->inputs[0].shape[1]); }
 uint64_t bins_of(const cadre_plan* p) { return static_cast<uint64_t>(integer(p, 0)); }
-/** The edges of the first and the last bin: lo = hi is widened, as UniformBins does. */
-double least_of(const cadre_plan* p) { return real(p, 1) < real(p, 2) ? real(p, 1) : real(p, 1) - 0.5; }
-double most_of(const cadre_plan* p) { return real(p, 1) < real(p, 2) ? real(p, 2) : real(p, 2) + 0.5; }
+uint64_t runs_of(const cadre_plan* p) { return (points_of(p) + kRun - 1) / kRun; }
+UniformBins place_of(const cadre_plan* p) { return {integer(p, 0), real(p, 1), real(p, 2), UniformBins::Rule::histogram, false}; }
 
 /* ---- in order of cells ---- */
 
@@ -61,7 +60,7 @@ class Curve {
     constexpr uint64_t kSample = 512;
     const uint64_t n = points_of(p), some = std::min(n, kSample);
     const double cells = static_cast<double>(uint64_t{1} << bits_);
-    width_ = std::max(most_of(p) / (d_ <= 3 ? 8 : 2), 0x1p-1000);
+    width_ = std::max(place_of(p).hi() / (d_ <= 3 ? 8 : 2), 0x1p-1000);
     double middle[kMostDimensions];
     for (uint64_t k = 0; k < d_; ++k) {
       double sample[kSample];
@@ -227,7 +226,7 @@ constexpr Gaps kGaps[kMostDimensions] = {gaps<1>, gaps<2>, gaps<3>, gaps<4>, gap
 /** Whether pairs can be in a bin, from such squares. A few units in the last place are left to the root, and to the squares here. */
 class Reach {
  public:
-  explicit Reach(const cadre_plan* p) : lo_(least_of(p) > 0 ? least_of(p) * least_of(p) * (1 - 0x1p-48) : 0), hi_(most_of(p) < 0 ? -1 : most_of(p) * most_of(p) * (1 + 0x1p-48)) {}
+  explicit Reach(const UniformBins& place) : lo_(place.lo() > 0 ? place.lo() * place.lo() * (1 - 0x1p-48) : 0), hi_(place.hi() < 0 ? -1 : place.hi() * place.hi() * (1 + 0x1p-48)) {}
   bool misses(double least, double most) const { return (least > hi_) | (most < lo_); }
   /** Nearly all of them: worth no closer look. */
   bool holds(double least, double most) const { return least >= lo_ && most <= hi_; }
@@ -251,7 +250,7 @@ void gather_rows(cadre_chunk* c) {
   auto* out = static_cast<double*>(c->outputs[0].data);
   auto* bounds = static_cast<uint64_t*>(c->scratch);
   const SortedRuns runs(static_cast<const Place*>(c->inputs[1].data), n, kRun, kKey);
-  auto* room = reinterpret_cast<Place*>(bounds + 4 * ((n + kRun - 1) / kRun));
+  auto* room = reinterpret_cast<Place*>(bounds + 4 * runs_of(c->plan));
   runs.gather(c->first, c->count, kPart, bounds, room, [](const Place& p) { return p; }, kKey, [&](uint64_t at, const Place* sorted, uint64_t some) {
     for (uint64_t i = 0; i < some; ++i)
       for (uint64_t k = 0; k < d; ++k) {
@@ -313,7 +312,7 @@ class Tally {
  public:
   explicit Tally(cadre_chunk* c)
       : n_(points_of(c->plan)), d_(dimensions_of(c->plan)), bins_(bins_of(c->plan)), n_tables_(tables_of(c->plan)),
-        place_(integer(c->plan, 0), real(c->plan, 1), real(c->plan, 2), UniformBins::Rule::histogram, false), reach_(c->plan), cover_(c->plan, c->plan->previous),
+        place_(place_of(c->plan)), reach_(place_), cover_(c->plan, c->plan->previous),
         points_(static_cast<const double*>(c->inputs[1].data)), tables_(static_cast<uint32_t*>(c->scratch)), total_(static_cast<int64_t*>(c->accumulator)) {
     std::memset(tables_, 0, n_tables_ * (bins_ + 1) * sizeof(uint32_t));
     std::memset(turned_, 0, sizeof turned_);
@@ -423,7 +422,7 @@ class Tally {
 double part_looked_at(const cadre_plan* p) {
   if (!p->previous || p->elements == 0) return 1;
   const Boxes groups = Cover(p, p->previous).groups;
-  const Reach reach(p);
+  const Reach reach(place_of(p));
   const uint64_t step = std::max<uint64_t>(1, groups.count / 64);
   uint64_t looked = 0, of = 0;
   for (uint64_t a = step / 2; a < groups.count; a += step) {
@@ -451,7 +450,7 @@ int plan(cadre_plan* p) {
   } else if (p->pass == 1) {
     p->cost_ns = 50;
     p->grain = kRun;
-    p->scratch_bytes = 4 * ((p->elements + kRun - 1) / kRun) * sizeof(uint64_t) + 2 * std::min(kPart, p->elements) * sizeof(Place);
+    p->scratch_bytes = 4 * runs_of(p) * sizeof(uint64_t) + 2 * std::min(kPart, p->elements) * sizeof(Place);
     p->carried = {.dtype = kF64, .ndim = 2, .shape = {n, d}};
     p->accumulator_bytes = Cover::bytes(p);
   } else {
@@ -480,8 +479,7 @@ int run(cadre_chunk* c) {
   } else if (c->pass == 1) {
     with_type(c->inputs[0].dtype, [&](auto type) { gather_rows<decltype(type)>(c); });
   } else {
-    Tally tally(c);
-    for (uint64_t row = c->first, end = c->first + c->count; row < end; row += kRows) tally.count_rows(row, std::min(kRows, end - row));
+    Tally(c).count_rows(c->first, c->count);
   }
   return CADRE_OK;
 }

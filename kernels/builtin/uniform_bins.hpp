@@ -30,6 +30,10 @@ class UniformBins {
   /** Requires check_bins() to have passed. `narrow`: edges are float32. */
   UniformBins(int64_t bins, double lo, double hi, Rule rule, bool narrow);
 
+  /** The range, in which lo = hi has been widened. */
+  double lo() const { return lo_; }
+  double hi() const { return hi_; }
+
   /** out[i] = bin of v[i], or `bins` for what is outside or NaN. n <= kBlock; v is padded and out is written to a multiple of kStep. */
   void index(const double* v, uint64_t n, uint32_t* out) const {
     index_of([=](uint64_t i) { return load(v + i); }, n, out);

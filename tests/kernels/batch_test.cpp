@@ -200,7 +200,7 @@ TEST(TwoPointCounts, AreThoseOfAllPairsWhereverThePointsLie) {
 }
 
 TEST(TwoPointCounts, OfSeveralSortedRunsAreThoseOfAllPairs) {
-  // On a line and on a grid: of whole numbers how many pairs are how far apart is known.
+  // Of whole numbers how many pairs are how far apart is known.
   const std::size_t n = 150'000;
   std::vector<double> x(n);
   std::iota(x.begin(), x.end(), -1000.0);

@@ -111,13 +111,6 @@ constexpr const char* kStates[] = {"running", "committing", "finished"};
 
 // ---- from JSON; a Json::exception means that something is missing or of another type ----
 
-std::string text_of(const Json& j) {
-  if (j.is_string()) return j.get<std::string>();
-  std::string s;
-  for (const auto& b : j) s += static_cast<char>(b.get<unsigned char>());
-  return s;
-}
-
 template <class T>
 T whole(const Json& j) {
   if (!j.is_number_integer()) throw Error("a number is not whole");
@@ -127,6 +120,13 @@ T whole(const Json& j) {
   return j.get<T>();
 }
 double real(const Json& j) { return j.is_null() ? 0 : j.get<double>(); }
+
+std::string text_of(const Json& j) {
+  if (j.is_string()) return j.get<std::string>();
+  std::string s;
+  for (const auto& b : j) s += static_cast<char>(whole<unsigned char>(b));
+  return s;
+}
 
 template <class Enum>
 Enum choice(const Json& j, std::initializer_list<Enum> all) {

@@ -106,6 +106,25 @@ TEST(JournalText, FaultF5_WhatCanNotBeIsRefusedBehindARightChecksumToo) {
   EXPECT_NE(refused([](JournalText& t) { t.checkpoint.told.result[1].shape = {3}; }).find("whose shape is not that of its values"), std::string::npos);
 }
 
+// Where a text stands its bytes may, as whole numbers of 0 to 255.
+TEST(JournalText, FaultF5_TextsOfNumbersThatAreNoBytesAreRefused) {
+  const std::string text = to_text(sample()), body = text.substr(text.find('\n') + 1), machine = "\"" + sample().machine.at(0).is + "\"";
+  const auto reason = [&](const std::string& instead) -> std::string {
+    std::string changed = body;
+    changed.replace(changed.find(machine), machine.size(), instead);
+    try {
+      return parse_journal_body(changed, "j").machine.at(0).is;
+    } catch (const Error& e) {
+      return e.what();
+    }
+  };
+  EXPECT_EQ(reason("[120, 255]"), "x\xff");
+  EXPECT_EQ(reason("[120, 256]"), "j: the journal is damaged: a number is out of range");
+  EXPECT_EQ(reason("[-1]"), "j: the journal is damaged: a number is out of range");
+  EXPECT_EQ(reason("[1843720.5]"), "j: the journal is damaged: a number is not whole");
+  EXPECT_EQ(reason("[\"x\"]"), "j: the journal is damaged: a number is not whole");
+}
+
 // The body without the checksum's protection: either it is refused or it makes sense.
 TEST(JournalText, RandomChangesOfTheBodyAreRefusedOrHarmless) {
   const std::string text = to_text(sample()), body = text.substr(text.find('\n') + 1);

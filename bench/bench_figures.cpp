@@ -24,6 +24,7 @@ int main(int argc, char** argv) try {
       ->check(CLI::Range(1e-6, 1.0));
   app.add_option("--seconds", limits.seconds, "time for the rounds of one race")->capture_default_str();
   app.add_option("--min-rounds", limits.min_rounds, "rounds even if that takes longer")->capture_default_str();
+  app.add_option("--max-rounds", limits.max_rounds, "rounds at most")->capture_default_str();
   app.add_option("--workers", setting.workers, "processes and threads")->capture_default_str()->check(CLI::Range(1, 64));
   app.add_flag("--list", list, "only name the races");
   CLI11_PARSE(app, argc, argv);

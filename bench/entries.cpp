@@ -63,6 +63,7 @@ const std::vector<Entry>& entries() {
       {"start_2", [](const Setting& s) { return start_race(s, 2); }},
       {"start_32", [](const Setting& s) { return start_race(s, 32); }},
       {"worker_memory", worker_memory_race},
+      {"observed", observed_race},
   };
   return all;
 }

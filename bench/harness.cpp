@@ -37,11 +37,16 @@ void check(const Race& race, const Contestant& contestant) {
   }
 }
 
-std::string digits(double value) {
+std::string fixed(double value, int places) {
   std::ostringstream text;
-  text << std::fixed << std::setprecision(value < 10 ? 2 : value < 100 ? 1 : 0) << value;
+  text << std::fixed << std::setprecision(places) << value;
   return text.str();
 }
+
+std::string digits(double value) { return fixed(value, value < 10 ? 2 : value < 100 ? 1 : 0); }
+
+/** Where a hundredth is what is asked for, a thousandth says how near it is. */
+std::string ratio_digits(double value) { return fixed(value, value < 2 ? 3 : 1); }
 
 std::string wanted_text(const Figure& f) {
   switch (f.kind) {
@@ -129,9 +134,9 @@ void print_figures(std::ostream& out, const Race& race, const Measured& measured
   };
   for (const Figure& figure : race.figures) {
     const Verdict v = judge(figure, race, measured);
-    const std::string unit = figure.kind == Figure::Kind::amount ? " " + figure.unit : "";
-    out << "| " << figure.what << " | " << wanted_text(figure) << " | " << digits(v.value.median) << unit << " | " << digits(v.value.low)
-        << " to " << digits(v.value.high) << " | " << figure.ours << ": " << cost_text(figure.ours) << " | "
+    const auto text = [&](double value) { return figure.kind == Figure::Kind::amount ? digits(value) + " " + figure.unit : ratio_digits(value); };
+    out << "| " << figure.what << " | " << wanted_text(figure) << " | " << text(v.value.median) << " | " << text(v.value.low) << " to " << text(v.value.high)
+        << " | " << figure.ours << ": " << cost_text(figure.ours) << " | "
         << (v.best_peer.empty() ? "" : v.best_peer + ": " + cost_text(v.best_peer)) << " | " << (v.met ? "yes" : "**no**") << " |\n";
   }
   out << std::flush;

@@ -89,5 +89,6 @@ Race dispatch_race(const Setting&, const DispatchProblem&);
 
 Race start_race(const Setting&, int workers);
 Race worker_memory_race(const Setting&);
+Race observed_race(const Setting&);
 
 }  // namespace cadre::bench

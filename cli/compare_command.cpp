@@ -1,8 +1,10 @@
 /* cadre compare: serial, threads and processes on one job, and which is better, by how much, and why. */
 #include <unistd.h>
 
+#include <filesystem>
 #include <fstream>
 #include <memory>
+#include <optional>
 
 #include <cadre/compare/comparison.hpp>
 #include <cadre/compare/page.hpp>
@@ -20,8 +22,8 @@ namespace {
 
 struct CompareArguments {
   JobArguments job;
-  std::string backends = "serial,threads,processes", workers, sizes, report, csv;
-  double max_time = 0;  // 0: the default
+  std::string backends, workers, sizes, report, csv;  // "": the default
+  std::optional<double> max_time;
   bool suite = false;
 };
 
@@ -35,16 +37,20 @@ constexpr struct {
     {"resume", "a journal keeps one run of a job, and here it is run many times"},
 };
 
-void write_file(const std::string& path, const std::string& text) {
+/** Whether it could be written; else it has been said that it could not. */
+bool write_file(const std::string& path, const std::string& text) {
+  if (path.empty()) return true;
   std::ofstream file(path, std::ios::binary);
   file << text;
   file.flush();
-  if (!file) throw Error("write " + path + ": it can not be written", Error::Kind::failed);
+  if (!file) complain("write " + path + ": it can not be written");
+  return !file.fail();
 }
 
 /** Whether it can be written is found out before hours of measuring. */
 void check_writable(const std::string& path) {
   if (path.empty()) return;
+  if (std::filesystem::is_directory(path)) throw Error(path + ": is a directory; name a file");
   const std::string folder = path.find('/') == std::string::npos ? "." : path.substr(0, path.rfind('/') + 1);
   if (access(path.c_str(), F_OK) == 0 ? access(path.c_str(), W_OK) != 0 : access(folder.c_str(), W_OK) != 0) throw Error(path + ": it can not be written; name a file in a directory that may be written to");
 }
@@ -80,13 +86,14 @@ std::vector<std::uint64_t> sizes_of(const CompareArguments& a) { return a.sizes.
 int suite(const CompareArguments& a, Context& context) {
   const bool given = !a.job.target.empty() || !a.job.expression.empty() || !a.job.in.empty() || !a.job.out.empty() || !a.job.params.empty();
   if (given) throw Error("--suite has jobs of its own: give no kernel, files or parameters with it");
+  if (!a.backends.empty()) throw Error("--suite chooses backends for each of its jobs: leave --backends away");
   if (!a.csv.empty()) throw Error("--csv is of one job: with --suite, --json has every run");
   RunSettings settings;
   for (const auto& [name, value] : a.job.values) apply_flag(settings, name, value, "");
   for (const auto& [name, on] : a.job.switches) apply_flag(settings, name, "true", "");
   context.json = settings.json;
   compare::SuitePlan plan{.options = settings.options, .workers = numbers_of_workers(a, settings)};
-  if (a.max_time > 0) plan.max_time = a.max_time;
+  if (a.max_time) plan.max_time = *a.max_time;
   const std::vector<std::uint64_t> sizes = sizes_of(a);
   if (!sizes.empty()) plan.most_rows = sizes.back();
   check_writable(a.report);
@@ -98,17 +105,16 @@ int suite(const CompareArguments& a, Context& context) {
     plan.progress = [&](const std::string& text) { line.show(text); };
     entries = compare::run_suite(plan);
   }
-  if (!a.report.empty()) write_file(a.report, to_page(entries));
   for (const compare::SuiteEntry& entry : entries)
     for (const std::string& warning : entry.comparison.warnings) complain("warning: " + entry.name + ": " + warning);
   write_out(settings.json ? to_json(entries) + "\n" : to_text(entries));
-  return 0;
+  return write_file(a.report, a.report.empty() ? "" : to_page(entries)) ? 0 : 1;
 }
 
 int compare(const CompareArguments& a, Context& context) {
   for (const auto& [flag, remedy] : kRefused)
     if (a.job.values.contains(flag) || a.job.switches.contains(flag)) throw Error(std::string("--") + flag + ": " + remedy);
-  if (a.max_time < 0 || !(a.max_time <= 1e9)) throw Error("--max-time: not a number of seconds above 0");
+  if (a.max_time && !(*a.max_time > 0 && *a.max_time <= 1e9)) throw Error("--max-time: not a number of seconds above 0");
   if (a.suite) return suite(a, context);
   RunSettings settings;
   std::optional<Build> built;
@@ -116,12 +122,13 @@ int compare(const CompareArguments& a, Context& context) {
   plan.job = job_of(a.job, settings, built, "compare");
   context.json = settings.json;
   plan.options = settings.options;
-  plan.backends = compare::parse_backends(a.backends, settings.options);
+  plan.backends = compare::parse_backends(a.backends.empty() ? "serial,threads,processes" : a.backends, settings.options);
   plan.workers = numbers_of_workers(a, settings);
   plan.sizes = sizes_of(a);
-  if (a.max_time > 0) plan.max_time = a.max_time;
+  if (a.max_time) plan.max_time = *a.max_time;
   check_writable(a.csv);
   check_writable(a.report);
+  if (!a.csv.empty() && a.csv == a.report) throw Error("--csv and --report both name " + a.csv + ": name two files");
 
   compare::Comparison comparison;
   {
@@ -129,12 +136,11 @@ int compare(const CompareArguments& a, Context& context) {
     plan.progress = [&](const std::string& text) { line.show("comparing: " + text); };
     comparison = compare::compare_backends(plan);
   }
-  if (!a.csv.empty()) write_file(a.csv, to_csv(comparison));
-  if (!a.report.empty()) write_file(a.report, to_page(comparison));
   for (const std::string& warning : comparison.warnings) complain("warning: " + warning);
   if (!comparison.error.empty()) complain(comparison.error);
   write_out(settings.json ? to_json(comparison) + "\n" : settings.quiet ? comparison.verdict + "\n" : to_text(comparison));
-  return comparison.error.empty() ? 0 : 1;
+  const bool csv = write_file(a.csv, a.csv.empty() ? "" : to_csv(comparison)), page = write_file(a.report, a.report.empty() ? "" : to_page(comparison));
+  return comparison.error.empty() && csv && page ? 0 : 1;
 }
 
 }  // namespace

@@ -21,8 +21,9 @@
 namespace cadre::compare {
 namespace {
 
-constexpr std::size_t kLeastBlocks = 5, kMostBlocks = 40;
+constexpr std::size_t kLeastBlocks = 5;
 constexpr std::size_t kLeastRounds = 3, kMostRounds = 25;
+constexpr double kLeastPatience = 5;       // seconds that an answer may take however short the time is: processes are started, data loaded
 constexpr std::chrono::milliseconds kSettle{2};  // workers of the contestant before go to sleep
 
 /** CPU seconds of this process and all descendants that have been waited for. */
@@ -72,6 +73,9 @@ class PointRun {
     bool cheap_digest = false;
   };
 
+  /** Then even what a block should have is left out. */
+  bool is_far_over() const { return seconds_since(began_) > budget_ + std::max(budget_, kLeastPatience); }
+
   std::size_t runners() const { return static_cast<std::size_t>(std::count_if(point_.contestants.begin(), point_.contestants.end(), [](const auto& c) { return c.error.empty(); })); }
 
   Options options_of(const BackendSpec& spec) const {
@@ -89,11 +93,15 @@ class PointRun {
     return o;
   }
 
+  /** How long an answer may take: half of the time that is left, so that one that hangs leaves some to the others. Whoever needs more for a run can not be compared in this time. */
+  double patience() const { return std::max({(budget_ - seconds_since(began_)) / 2, budget_ / 4, kLeastPatience}); }
+
   /** Whatever a contestant is asked: when it can not answer any more, its row says why, and the others go on. */
   template <class F>
   bool guarded(Seat& seat, F&& f) {
     if (!seat.contestant) return false;
     try {
+      seat.contestant->allow(patience());
       f();
       if (!seat.result->error.empty()) seat.contestant.reset();
     } catch (const ContestantEnded& e) {
@@ -142,7 +150,7 @@ class PointRun {
       c.trace = seat.contestant->trace();
       c.traced.push_back(figures_of(c.trace, c.workers, c.spec.backend));
       c.memory = seat.contestant->memory();
-      one_run(seat, RunKind::warm, true);
+      if (!is_far_over()) one_run(seat, RunKind::warm, true);
     });
     seat.contestant.reset();
   }
@@ -162,6 +170,7 @@ class PointRun {
     say(0);
     in_turn(block_, [&](Seat& seat) { open(seat); });
     for (std::size_t round = 0; round < kMostRounds; ++round) {
+      if (round > 0 && is_far_over()) break;
       if (round >= kLeastRounds && (seconds_since(begin) > share || seconds_since(began_) > budget_)) break;
       say(round);
       in_turn(block_ + round, [&](Seat& seat) {
@@ -306,7 +315,29 @@ double output_bytes_of(const Point& point, const Job& job) {
   return job.steps.size() == 1 ? std::max(point.bytes - read, 0.0) : 0;
 }
 
+/** Whether a run reached more than what was measured as the most: then that was measured at a bad moment. */
+bool is_beyond(Comparison& comparison) {
+  for (Point& point : comparison.points) {
+    summarise_point(point);
+    for (const ContestantResult& c : point.contestants)
+      if (c.ran() && ((share_of_stream(comparison, point, c) > 1 && leaves_caches(comparison, point)) || share_of_arithmetic(comparison, c) > 1)) return true;
+  }
+  return false;
+}
+
 }  // namespace
+
+bool leaves_caches(const Comparison& all, const Point& point) { return point.bytes > static_cast<double>(all.machine.last_cache); }
+
+bool is_told(const Point& point, const ContestantResult& c, int against) {
+  return against >= 0 && c.median >= kTooShort && point.contestants[static_cast<std::size_t>(against)].median >= kTooShort;
+}
+
+std::size_t blocks_of(const Point& point) {
+  std::size_t blocks = 0;
+  for (const ContestantResult& c : point.contestants) blocks = std::max(blocks, c.blocks.size());
+  return blocks;
+}
 
 std::vector<std::vector<double>> ContestantResult::times() const {
   std::vector<std::vector<double>> all;
@@ -405,7 +436,7 @@ Comparison compare_backends(const ComparisonPlan& plan) {
   for (const std::uint64_t rows : sizes) {
     std::vector<std::unique_ptr<SizedFile>> files;
     const Job job = rows ? subject.sized(rows, files) : subject.job();
-    Subject::read_ahead(job);
+    if (Subject::input_bytes(job) <= available_memory().bytes / 2) Subject::read_ahead(job);
     for (const int w : workers) {
       Point& point = comparison.points.emplace_back();
       point.workers = w;
@@ -418,6 +449,10 @@ Comparison compare_backends(const ComparisonPlan& plan) {
       point.output_bytes = output_bytes_of(point, job);
       drifts.push_back(drift_of(point));
     }
+  }
+  if (is_beyond(comparison)) {
+    if (plan.progress) plan.progress("measuring again what the machine can do");
+    comparison.machine.raise(measure_limits(cores));
   }
   const double elapsed = std::max(seconds_since(began), 1e-3);
   const CpuTimes after = cpu_times();

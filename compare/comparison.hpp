@@ -114,8 +114,17 @@ double stream_roof(const Comparison& all, const Point& point, int workers);
 double share_of_stream(const Comparison& all, const Point& point, const ContestantResult& c);
 double share_of_arithmetic(const Comparison& all, const ContestantResult& c);
 
+/** Whether its arrays are more than the last cache holds: else memory is no limit. */
+bool leaves_caches(const Comparison& all, const Point& point);
+
 /** A run below this tells of dispatch rather than of the kernel. */
 constexpr double kTooShort = 100e-6;
+/** Whether the ratio of a contestant to another is one of kernels: both run long enough. */
+bool is_told(const Point& point, const ContestantResult& c, int against);
+
+/** How many blocks it took. */
+std::size_t blocks_of(const Point& point);
+constexpr std::size_t kMostBlocks = 40;  // then a point is left, whatever its intervals
 
 /** Measures. Throws Error (usage) for bad input, before anything is started. The program must call cadre::init and serve_contestant for its copies. */
 Comparison compare_backends(const ComparisonPlan& plan);

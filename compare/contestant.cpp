@@ -1,7 +1,10 @@
 #include <cadre/compare/contestant.hpp>
 
 #include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -11,7 +14,9 @@
 #include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <thread>
 
@@ -118,18 +123,27 @@ std::vector<PassTrace> traces_from(const Json& all) {
   return traces;
 }
 
-/** A line of what comes; false: the other side has gone. */
-bool read_line(int fd, std::string& unread, std::string& line) {
+enum class Came { line, nothing, too_late };
+
+/** A line of what comes, if it comes in time; nothing: the other side has gone. */
+Came read_line(int fd, std::string& unread, std::string& line, double patience = std::numeric_limits<double>::infinity()) {
+  const auto begin = Clock::now();
   for (;;) {
     if (const std::size_t end = unread.find('\n'); end != std::string::npos) {
       line = unread.substr(0, end);
       unread.erase(0, end + 1);
-      return true;
+      return Came::line;
+    }
+    if (std::isfinite(patience)) {
+      const double left = patience - seconds_since(begin);
+      if (left <= 0) return Came::too_late;
+      pollfd ready{fd, POLLIN, 0};
+      if (poll(&ready, 1, static_cast<int>(std::min(left * 1e3 + 1, 1e9))) <= 0) continue;
     }
     char buffer[65536];
     const ssize_t got = read(fd, buffer, sizeof buffer);
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return false;
+    if (got <= 0) return Came::nothing;
     unread.append(buffer, static_cast<std::size_t>(got));
   }
 }
@@ -246,14 +260,15 @@ const char* name_of(RunKind kind) { return kind == RunKind::cold ? "cold" : kind
 
 int serve_contestant(int fd) {
   fcntl(fd, F_SETFD, FD_CLOEXEC);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);  // a kernel that hangs reads no end of the stream
   const rlimit no_core{};  // the arrays would be in it
   setrlimit(RLIMIT_CORE, &no_core);
   std::string unread, line;
-  if (!read_line(fd, unread, line)) return 1;
+  if (read_line(fd, unread, line) != Came::line) return 1;
   try {
     Server server(Json::parse(line));
     if (!write_line(fd, server.hello().dump())) return 1;
-    while (read_line(fd, unread, line))
+    while (read_line(fd, unread, line) == Came::line)
       if (!write_line(fd, server.answer(Json::parse(line)).dump(-1, ' ', false, Json::error_handler_t::replace))) return 1;
     return 0;
   } catch (const std::exception& e) {
@@ -309,8 +324,16 @@ void Contestant::tell_end() {
 
 std::string Contestant::ask(const std::string& what) {
   std::string line;
-  if (!write_line(fd_, what) || !read_line(fd_, unread_, line)) tell_end();
-  return line;
+  if (!write_line(fd_, what)) tell_end();
+  switch (read_line(fd_, unread_, line, patience_)) {
+    case Came::line: return line;
+    case Came::nothing: tell_end();
+    case Came::too_late: break;
+  }
+  kill(pid_, SIGKILL);
+  char seconds[32];
+  std::snprintf(seconds, sizeof seconds, "%.3g s", patience_);
+  throw ContestantEnded(std::string("no answer came within ") + seconds + ": its kernel hangs, or one run needs a greater --max-time");
 }
 
 namespace {

@@ -6,6 +6,7 @@
      contestant -> caller    what came of it, or {"error": ...} */
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -77,6 +78,9 @@ class Contestant {
   Contestant(const Contestant&) = delete;
   Contestant& operator=(const Contestant&) = delete;
 
+  /** How many seconds each answer may take from now on; a contestant that takes longer is killed. */
+  void allow(double seconds) { patience_ = seconds; }
+
   /* All throw ContestantEnded. */
   StartUp start();
   /** Cold: the files are mapped for this run, and given back after it. `digest`: compute it, in this run or after it. */
@@ -94,6 +98,7 @@ class Contestant {
   const ContestantPlan plan_;
   pid_t pid_ = -1;
   int fd_ = -1;
+  double patience_ = std::numeric_limits<double>::infinity();
   std::string unread_;
 };
 

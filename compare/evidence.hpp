@@ -2,7 +2,8 @@
 /* What the kernel tells of a worker, a process or a thread: asked for before and after a run, so that the difference is the run's. None of it costs
    anything while a run lasts.
 
-     cpu, wait      /proc/PID/task/TID/schedstat: time on a CPU, and time ready to run but waiting for one
+     cpu            its CPU clock: time on a CPU
+     wait           /proc/PID/task/TID/schedstat: time ready to run but waiting for a CPU
      minor, major   /proc/PID/task/TID/stat: page faults, without and with reading from a disk
      voluntary ...  /proc/PID/task/TID/status: context switches, because it slept or because another was given its CPU
      counters       perf_event_open: cycles, instructions, cache and TLB misses, moves between CPUs; where the machine has them */

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <tuple>
+#include <utility>
 #include <vector>
 
 #include <cadre/compare/comparison.hpp>
@@ -11,6 +13,7 @@ namespace cadre::compare {
 namespace {
 
 constexpr double kNoisyLoad = 0.05;   // CPUs
+constexpr double kHeavyLoad = 0.3;    // CPUs: may decide by itself who is faster
 constexpr double kNoisyDrift = 0.03;
 constexpr double kTooWide = 0.05;     // of an interval that holds 1
 constexpr double kNearRoof = 0.75;    // of the memory stream: from here on memory is what a run waits for
@@ -37,57 +40,63 @@ std::string interval_text(const Interval& i) {
   return text;
 }
 
-/** Something that a run pays, in seconds of its duration. */
-struct Cost {
-  std::string amount, words;  // "5,120" "page faults a run"
+/** Something that a run of one contestant takes longer with than that of another. */
+struct Reason {
   double seconds;
+  std::string words;
 };
 
-/** What each run of a contestant pays besides the kernel. Those that are per worker count as far as they hold up the run: on the average of the workers. */
-std::vector<Cost> costs_of(const Comparison& all, const ContestantResult& c) {
-  const double n = std::max(c.workers, 1);
-  const auto faults = static_cast<double>(c.warm_usage.minor);
-  return {
-      {grouped(faults), " page faults a run (at " + time_text(all.machine.fault_seconds) + " each as measured here)", faults * all.machine.fault_seconds / n},
-      {time_text(c.warm_usage.wait / n), " of each worker's run in the queue for a CPU", c.warm_usage.wait / n},
-      {time_text(c.figures.lock_wait), " of waiting for the locks of segments", c.figures.lock_wait},
-      {time_text(c.figures.combine), " of combining partial results", c.figures.combine},
-      {time_text(c.figures.wake), " until its last worker begins its first chunk", c.figures.wake},
-      {time_text(c.figures.idle), " of idle time for each worker", c.figures.idle},
-      {time_text(c.figures.kernel), " in the kernel for each worker", c.figures.kernel},
+/** What the slower one pays more, for each of its workers. The kernel, combining, locks and idle time are parts of a run; faults, queues for a CPU and waking lie within the
+   kernel or the idle time, and what they explain is taken out of it, so that nothing counts twice. */
+std::vector<Reason> reasons(const Comparison& all, const ContestantResult& fast, const ContestantResult& slow, double least) {
+  std::vector<Reason> found;
+  const auto add = [&](double seconds, const std::string& of_slow, const std::string& of_fast) {
+    if (seconds <= least) return 0.0;
+    found.push_back({seconds, of_slow + ", against " + of_fast});
+    return seconds;
   };
+  const auto add_time = [&](double of_slow, double of_fast, const std::string& what, double taken_out = 0) { return add(of_slow - of_fast - taken_out, time_text(of_slow) + what, time_text(of_fast)); };
+  const TraceFigures &s = slow.figures, &f = fast.figures;
+  const double workers_of_slow = std::max(slow.workers, 1), workers_of_fast = std::max(fast.workers, 1), fault = all.machine.fault_seconds;
+  const auto faults_of_slow = static_cast<double>(slow.warm_usage.minor), faults_of_fast = static_cast<double>(fast.warm_usage.minor);
+  const double faults = add((faults_of_slow / workers_of_slow - faults_of_fast / workers_of_fast) * fault,
+                            grouped(faults_of_slow) + " page faults a run (at " + time_text(fault) + " each as measured here)", grouped(faults_of_fast));
+  const double queue = add_time(slow.warm_usage.wait / workers_of_slow, fast.warm_usage.wait / workers_of_fast, " of each worker's run in the queue for a CPU");
+  add_time(s.lock_wait, f.lock_wait, " of waiting for the locks of segments");
+  add_time(s.combine, f.combine, " of combining partial results");
+  const double wake = add_time(s.wake, f.wake, " until its last worker begins its first chunk");
+  const double in_kernel = std::clamp(s.kernel - f.kernel - faults, 0.0, queue);  // of the queue
+  add_time(s.kernel, f.kernel, faults + in_kernel > 0 ? " in the kernel for each worker, these included" : " in the kernel for each worker", faults + in_kernel);
+  add_time(s.idle, f.idle, wake > 0 ? " of idle time for each worker, waking included" : " of idle time for each worker", wake + queue - in_kernel);
+  std::sort(found.begin(), found.end(), [](const Reason& x, const Reason& y) { return x.seconds > y.seconds; });
+  return found;
 }
-constexpr std::size_t kKernelCost = 6;
 
-std::string why_different(const Comparison& all, const Point& point, const ContestantResult& fast, const ContestantResult& slow) {
-  const double gap = slow.median - fast.median;
-  const std::vector<Cost> f = costs_of(all, fast), s = costs_of(all, slow);
-  struct Reason {
-    std::size_t kind;
-    double seconds;
-  };
-  std::vector<Reason> reasons;
-  for (std::size_t i = 0; i < f.size(); ++i)
-    if (const double seconds = s[i].seconds - f[i].seconds; seconds > 0.15 * gap) reasons.push_back({i, seconds});
-  // Faults, queues and combining that lie within kernel or idle time are the better explanation of it.
-  const bool narrower = std::any_of(reasons.begin(), reasons.end(), [](const Reason& r) { return r.kind < 4; });
-  if (narrower) std::erase_if(reasons, [](const Reason& r) { return r.kind >= kKernelCost - 1; });
-  std::sort(reasons.begin(), reasons.end(), [](const Reason& a, const Reason& b) { return a.seconds > b.seconds; });
+std::string why_different(const Comparison& all, const Point& point, const ContestantResult& fast, const ContestantResult& slow, double by) {
+  const double gap = slow.median * (1 - 1 / by);
+  const std::vector<Reason> found = reasons(all, fast, slow, 0.15 * gap);
+  const std::string loser = name_of(point, slow), winner = name_of(point, fast);
   std::string text;
   double explained = 0;
+  for (const Reason& r : found) explained += r.seconds;
+  // Some of these are of the runs with a trace, whose times are not quite those of the others.
+  const bool in_proportion = explained <= 1.25 * gap;
   std::vector<std::string> parts;
-  for (const Reason& r : reasons) {
-    explained += r.seconds;
-    parts.push_back(s[r.kind].amount + s[r.kind].words + ", against " + f[r.kind].amount + " (" + percent(r.seconds / gap) + " of the difference)");
-  }
-  const std::string loser = name_of(point, slow), winner = name_of(point, fast);
+  for (const Reason& r : found) parts.push_back(r.words + (in_proportion ? " (" + percent(r.seconds / gap) + " of the difference)" : ""));
   if (!parts.empty()) text += " What it costs more on " + loser + " than on " + winner + ": " + list_of(parts) + ".";
-  if (explained < 0.5 * gap) {
-    text += parts.empty() ? " None of the figures below explains it" : " That leaves " + percent(1 - explained / gap) + " of the difference unexplained";
-    text += ": it lies in what is not measured here (cache and TLB misses where the machine has no counters for them, where memory happens to lie).";
-  }
+  const double saved = fast.figures.kernel - slow.figures.kernel;
+  if (!in_proportion)
+    text += saved > 0.15 * gap ? " In exchange each worker spends " + time_text(saved) + " less in the kernel there." : " That is more than the whole difference: these times vary by more than it.";
+  if (parts.empty())
+    text += " None of the figures here explains it: it lies in what is not measured here (cache and TLB misses where the machine has no counters for them, where memory happens to lie).";
+  else if (explained < 0.7 * gap)
+    text += " That leaves " + percent(1 - explained / gap) + " of the difference unexplained.";
+  const double kernel = slow.figures.kernel - fast.figures.kernel - std::max(0.0, slow.warm_usage.wait / std::max(slow.workers, 1) - fast.warm_usage.wait / std::max(fast.workers, 1));
+  if (kernel > 0.4 * gap && in_proportion)
+    text += std::string(" The kernel's code is the same: what makes it slower there is what it waits for, be it memory, caches or the system") +
+            (slow.spec.backend == Backend::threads ? ", of which threads share more than processes do: an allocator, one address space and its lock, static variables." : ".");
   if (slow.figures.participants + 0.5 < slow.workers && slow.workers > 1)
-    text += " On " + loser + " only " + three_digits(slow.figures.participants) + " of " + std::to_string(slow.workers) + " workers ran a chunk: the job was over before the others had woken.";
+    text += " On " + loser + " only " + three_digits(slow.figures.participants) + " of " + std::to_string(slow.workers) + " workers ran a chunk: the others had none before the job was over.";
   return text;
 }
 
@@ -95,18 +104,27 @@ std::string arithmetic_text(const ContestantResult& c, double share) {
   return three_digits(c.operations_per_second / 1e9) + " GFLOP/s, " + percent(share) + " of what these cores' fused multiply-adds give at most";
 }
 
+/** "85 % of the 30 GB/s that these cores stream at most". */
+std::string of_stream_text(const Comparison& all, const Point& point, const ContestantResult& c, double share) {
+  const std::string roof = three_digits(stream_roof(all, point, c.workers) / 1e9) + " GB/s";
+  return share > 1.02 ? "more than the " + roof + " that these cores streamed when that was measured" : percent(share) + " of the " + roof + " that these cores stream at most";
+}
+
 std::string why_equal(const Comparison& all, const Point& point, const ContestantResult& a, const ContestantResult& b) {
   const double share = std::max(share_of_stream(all, point, a), share_of_stream(all, point, b));
   const double arithmetic = std::max(share_of_arithmetic(all, a), share_of_arithmetic(all, b));
   const double n = std::max(a.workers, 1), overhead = std::max(a.warm_usage.wait / n + a.figures.idle, b.warm_usage.wait / n + b.figures.idle) / std::max(a.median, 1e-12);
-  if (share >= kNearRoof && point.bytes > static_cast<double>(all.machine.last_cache))
-    return " Both wait for memory: they move " + three_digits(a.bytes_per_second / 1e9) + " and " + three_digits(b.bytes_per_second / 1e9) + " GB/s, " + percent(share) + " of the " + three_digits(stream_roof(all, point, a.workers) / 1e9) +
-           " GB/s that these cores stream at most, and how the workers are made changes nothing about memory.";
+  if (share >= kNearRoof && leaves_caches(all, point))
+    return " Both wait for memory: they move " + three_digits(a.bytes_per_second / 1e9) + " and " + three_digits(b.bytes_per_second / 1e9) + " GB/s, " + of_stream_text(all, point, a, share) +
+           ", and how the workers are made changes nothing about memory.";
   if (overhead < 0.1)
     return " Both spend " + percent(std::min(a.figures.kernel / a.median, 1.0)) + " and " + percent(std::min(b.figures.kernel / b.median, 1.0)) +
            " of a run inside the same kernel on the same chunks; queues, faults, locks and idle time are too small to tell them apart." +
            (arithmetic >= kSomeArithmetic ? " It computes at " + arithmetic_text(a.operations_per_second >= b.operations_per_second ? a : b, arithmetic) + "." : "");
-  return " What they lose beside the kernel is alike: " + time_text(a.figures.idle) + " and " + time_text(b.figures.idle) + " of idle time for each worker.";
+  const auto spends = [&](const ContestantResult& c) {
+    return name_of(point, c) + " " + time_text(c.figures.kernel) + " in the kernel, " + time_text(c.figures.idle) + " idle and " + time_text(c.warm_usage.wait / n) + " in the queue for a CPU";
+  };
+  return " They come to it with these times for each worker: " + spends(a) + "; " + spends(b) + ".";
 }
 
 std::string cold_text(const Point& point, const ContestantResult& processes, const ContestantResult& threads) {
@@ -118,20 +136,54 @@ std::string cold_text(const Point& point, const ContestantResult& processes, con
   return text + " To be ready takes " + time_text(threads.start_up.value) + " and " + time_text(processes.start_up.value) + ".";
 }
 
-std::string explain_point(const Comparison& all, const Point& point) {
-  const ContestantResult *processes = nullptr, *threads = nullptr, *serial = nullptr;
-  std::vector<const ContestantResult*> running;
+/** The first of a kind that got to the end. */
+const ContestantResult* first_of(const Point& point, Backend backend) {
+  for (const ContestantResult& c : point.contestants)
+    if (c.ran() && c.spec.backend == backend) return &c;
+  return nullptr;
+}
+
+/** The two that the question is about: processes and threads, else the first two that got to the end. */
+std::pair<const ContestantResult*, const ContestantResult*> in_question(const Point& point) {
+  const ContestantResult *processes = first_of(point, Backend::processes), *threads = first_of(point, Backend::threads);
+  if (processes && threads) return {processes, threads};
+  std::pair<const ContestantResult*, const ContestantResult*> two{};
+  for (const ContestantResult& c : point.contestants)
+    if (c.ran()) {
+      (two.first ? two.second : two.first) = &c;
+      if (two.second) break;
+    }
+  return two;
+}
+
+/** Whoever else ran, held against the first of the two. */
+std::string others_text(const Point& point, const ContestantResult& a, const ContestantResult& b) {
+  std::vector<std::string> parts, alike;
   for (const ContestantResult& c : point.contestants) {
-    if (!c.ran()) continue;
-    running.push_back(&c);
-    if (c.spec.backend == Backend::processes && !processes) processes = &c;
-    if (c.spec.backend == Backend::threads && !threads) threads = &c;
-    if (c.spec.backend == Backend::serial && !serial) serial = &c;
+    if (!c.ran() || &c == &a || &c == &b || c.spec.backend == Backend::serial || c.median < kTooShort) continue;
+    const Interval ratio = ratio_of(a.times(), c.times());
+    if (!std::isfinite(ratio.high)) continue;
+    if (ratio.holds(1) || std::abs(ratio.value - 1) < 0.01)
+      alike.push_back(name_of(point, c));
+    else
+      parts.push_back(name_of(point, c) + (ratio.value > 1 ? " is faster by " : " is slower by ") + percent((ratio.value > 1 ? ratio.value : 1 / ratio.value) - 1));
   }
-  if (running.size() < 2) return running.empty() ? "No backend got to the end of the job." : "Only " + name_of(point, *running[0]) + " got to the end of the job: there is nothing to hold it against.";
-  // The two that the question is about; else the first two.
-  const ContestantResult& a = processes && threads ? *processes : *running[0];
-  const ContestantResult& b = processes && threads ? *threads : *running[1];
+  if (!alike.empty()) parts.push_back("of " + list_of(alike) + " no difference can be told");
+  std::string text;
+  for (const std::string& part : parts) text += (text.empty() ? " Against " + name_of(point, a) + ", " : "; ") + part;
+  return text.empty() ? "" : text + ".";
+}
+
+std::string explain_point(const Comparison& all, const Point& point) {
+  const ContestantResult *processes = first_of(point, Backend::processes), *threads = first_of(point, Backend::threads), *serial = first_of(point, Backend::serial);
+  std::vector<const ContestantResult*> running;
+  for (const ContestantResult& c : point.contestants)
+    if (c.ran()) running.push_back(&c);
+  if (running.empty()) return "No backend got to the end of the job.";
+  if (running.size() < 2)
+    return point.contestants.size() < 2 ? "There is one backend only, " + name_of(point, *running[0]) + ": name another with --backends to hold it against."
+                                        : "Only " + name_of(point, *running[0]) + " got to the end of the job: there is nothing to hold it against.";
+  const ContestantResult &a = *in_question(point).first, &b = *in_question(point).second;
   const double shortest = std::min(a.median, b.median);
   if (shortest < kTooShort)
     return "Too short to tell: a run takes " + time_text(shortest) + ", of which handing out " + grouped(static_cast<double>(point.chunks)) + (point.chunks == 1 ? " chunk" : " chunks") +
@@ -149,19 +201,36 @@ std::string explain_point(const Comparison& all, const Point& point) {
   } else {
     const ContestantResult &fast = ratio.value > 1 ? a : b, &slow = ratio.value > 1 ? b : a;
     const double by = ratio.value > 1 ? ratio.value : 1 / ratio.value;
+    const double by_medians = slow.median / fast.median;
     const Interval of_fast = ratio.value > 1 ? ratio : Interval{1 / ratio.high, 1 / ratio.value, 1 / ratio.low};
     text = "On " + name_of(point, fast) + " the job is faster than on " + name_of(point, slow) + ", by " + percent(by - 1) + " (ratio " + three_digits(by) + ", 95 %: " + interval_text(of_fast) + "; " + time_text(fast.median) + " against " +
-           time_text(slow.median) + ")." + why_different(all, point, fast, slow);
+           time_text(slow.median) + ")." + (by_medians < of_fast.low || by_medians > of_fast.high ? " The ratio is taken within rounds, where both met the same machine; the two times are medians of all rounds, and the machine's speed changed between those." : "") +
+           why_different(all, point, fast, slow, by);
     const double share = share_of_stream(all, point, fast), arithmetic = share_of_arithmetic(all, fast);
-    if (share >= kNearRoof && point.bytes > static_cast<double>(all.machine.last_cache))
-      text += " That is " + percent(share) + " of what memory streams here at most.";
+    if (share >= kNearRoof && leaves_caches(all, point))
+      text += " On " + name_of(point, fast) + " it moves " + three_digits(fast.bytes_per_second / 1e9) + " GB/s, " + of_stream_text(all, point, fast, share) + ".";
     else if (arithmetic >= kSomeArithmetic)
-      text += " That is " + arithmetic_text(fast, arithmetic) + ".";
+      text += " On " + name_of(point, fast) + " it computes at " + arithmetic_text(fast, arithmetic) + ".";
   }
   if (serial && processes && threads && processes->workers > 1)
     text += " Against serial the speed-up is " + three_digits(processes->to_serial.value) + " with " + std::to_string(processes->workers) + " processes and " + three_digits(threads->to_serial.value) + " with as many threads.";
   if (processes && threads) text += cold_text(point, *processes, *threads);
-  return text;
+  return text + others_text(point, a, b);
+}
+
+/** The job at another number of workers or size, in a few words. */
+std::string brief_text(const Point& point) {
+  const auto [a, b] = in_question(point);
+  if (!a || !b) return "not everybody got to the end";
+  if (std::min(a->median, b->median) < kTooShort) return "too short to tell";
+  const Interval ratio = ratio_of(b->times(), a->times());
+  if (!std::isfinite(ratio.high)) return "one block only, no interval";
+  if (ratio.holds(1)) return "no difference that can be told (" + interval_text(ratio) + ")";
+  return name_of(point, ratio.value > 1 ? *a : *b) + " faster by " + percent((ratio.value > 1 ? ratio.value : 1 / ratio.value) - 1);
+}
+
+std::string place_of(const Point& point) {
+  return std::to_string(point.workers) + (point.workers == 1 ? " worker" : " workers") + (point.rows ? " and " + grouped(static_cast<double>(point.rows)) + " rows" : "");
 }
 
 /** Which digest each backend gave, and how often. */
@@ -192,19 +261,21 @@ std::string judge_point(const Point& point) {
   if (odd)
     return what + "The result depends on where the kernel runs (" + name_of(point, *odd) + " is not like " + name_of(point, *right) + "): it uses something that is not an input, like its process, its thread or how many calls came before";
   if (threads_differ)
-    return what + "The kernel is not thread-safe: on threads it changes what other threads are using (a static or global variable?), and times of a wrong result mean nothing. --backends serial,processes compares what is right; cadre check looks closer";
+    return what + "The kernel is not thread-safe: on threads it changes what other threads are using (a static or global variable?) or depends on which thread it runs on, and times of a wrong result mean nothing. --backends serial,processes compares what is right; cadre check looks closer";
   std::string failed, finished;
-  bool died = false;
+  bool died = false, killed = false;
   for (const ContestantResult& c : point.contestants) {
     if (!c.error.empty()) {
       failed += (failed.empty() ? "" : "; ") + name_of(point, c) + ": " + c.error;
-      died |= c.error.find("its process died") == 0;
+      died |= c.error.find("its process died") == 0 && c.error.find("SIGKILL") == std::string::npos;
+      killed |= c.error.find("its process died of SIGKILL") == 0;
     } else if (c.ran()) {
       finished += (finished.empty() ? "" : ", ") + name_of(point, c) + " in " + time_text(c.median) + " a run";
     }
   }
   if (failed.empty()) return "";
-  return failed + (died ? ". A kernel that crashes in the program itself or on one of its threads takes the whole program along" : "") + (finished.empty() ? "" : ". To the end of the job got " + finished);
+  return failed + (died ? ". A kernel that crashes in the program itself or on one of its threads takes the whole program along" : "") +
+         (killed ? ". SIGKILL comes from outside: from somebody, or from a system that is out of memory" : "") + (finished.empty() ? "" : ". To the end of the job got " + finished);
 }
 
 }  // namespace
@@ -244,10 +315,10 @@ void note_noise(Comparison& comparison) {
   if (noise.stolen > 0.01) w.push_back("the hypervisor gave " + three_digits(noise.stolen) + " CPUs of this machine to others meanwhile");
   if (std::abs(noise.drift) > kNoisyDrift)
     w.push_back("the machine became " + percent(std::abs(noise.drift)) + (noise.drift > 0 ? " slower" : " faster") + " meanwhile (last third of the runs against the first): ratios are taken within rounds and stand, absolute times do not");
-  std::vector<std::string> wide, brief, uncopied;
+  std::vector<std::string> wide, unsettled, brief, uncopied;
   double widest = 0;
   for (const Point& point : comparison.points) {
-    const std::string where = std::to_string(point.workers) + (point.workers == 1 ? " worker" : " workers") + (point.rows ? " and " + std::to_string(point.rows) + " rows" : "");
+    const std::string where = place_of(point);
     double here = 0;
     bool shortest = false;
     for (const ContestantResult& c : point.contestants) {
@@ -258,7 +329,7 @@ void note_noise(Comparison& comparison) {
     if (shortest) {
       brief.push_back(where);
     } else if (!point.narrow) {
-      wide.push_back(where);
+      (blocks_of(point) < kMostBlocks ? wide : unsettled).push_back(where);
       if (std::isfinite(here)) widest = std::max(widest, here);
     }
     if (!point.copied) uncopied.push_back(where);
@@ -271,20 +342,32 @@ void note_noise(Comparison& comparison) {
     w.push_back((where.size() == comparison.points.size() ? "" : "with " + points + " ") + what);
   };
   warn(brief, "a run takes less than " + time_text(kTooShort) + ": what is compared is dispatch, not the kernel");
-  warn(wide, "the time was up before every ratio was known to 2 %" + (widest > 0 ? ": the widest interval spans " + percent(widest) : std::string()) + "; --max-time gives more");
+  const std::string span = widest > 0 ? ": the widest interval spans " + percent(widest) : "";
+  warn(wide, "the time was up before every ratio was known to 2 %" + span + "; --max-time gives more");
+  warn(unsettled, "even after " + std::to_string(kMostBlocks) + " blocks not every ratio was known to 2 %" + span);
   warn(uncopied, "there was no memory for a copy of the inputs for each backend: warm runs read the mapped files, in 4 KiB pages");
 }
 
 std::string explain(const Comparison& comparison) {
   if (!comparison.error.empty()) return "No verdict: " + comparison.error + ".";
-  // Where there are several points, the one with the most of everything, and how the others differ from it.
-  const Point* most = nullptr;
+  // Where there are several points: the one with the most rows and the most workers that have a CPU each, and how the others differ from it.
+  const Point* main = nullptr;
+  const auto weight = [&](const Point& p) { return std::tuple(p.rows, p.workers <= comparison.machine.cpus, p.workers <= comparison.machine.cpus ? p.workers : -p.workers); };
   for (const Point& point : comparison.points)
-    if (!most || point.rows > most->rows || (point.rows == most->rows && point.workers > most->workers)) most = &point;
-  if (!most) return "";
-  std::string text = comparison.points.size() > 1 ? "With " + std::to_string(most->workers) + " workers" + (most->rows ? " and " + grouped(static_cast<double>(most->rows)) + " rows" : "") + ": " : "";
-  text += explain_point(comparison, *most);
-  if (!text.empty() && comparison.points.size() == 1) text[0] = static_cast<char>(std::toupper(text[0]));
+    if (!main || weight(point) > weight(*main)) main = &point;
+  if (!main) return "";
+  std::string text = explain_point(comparison, *main);
+  if (text.empty()) return text;
+  text[0] = static_cast<char>(comparison.points.size() > 1 ? std::tolower(text[0]) : std::toupper(text[0]));
+  if (comparison.points.size() > 1) text = "With " + place_of(*main) + ", " + text;
+  if (main->workers > comparison.machine.cpus) text += " There are more workers than the " + std::to_string(comparison.machine.cpus) + (comparison.machine.cpus == 1 ? " CPU" : " CPUs") + " that they may use: they take turns.";
+  std::vector<std::string> others;
+  for (const Point& point : comparison.points)
+    if (&point != main) others.push_back("with " + place_of(point) + (point.workers > comparison.machine.cpus ? ", more than there are CPUs" : "") + ": " + brief_text(point));
+  for (std::size_t i = 0; i < others.size(); ++i) text += (i == 0 ? " Elsewhere, " : "; ") + others[i];
+  if (!others.empty()) text += ".";
+  if (comparison.noise.other_load > kHeavyLoad)
+    text += " Other programs kept " + three_digits(comparison.noise.other_load) + " CPUs busy meanwhile. That meets pinned processes and threads that may move in different ways: measure again on a quiet machine before you rely on this.";
   return text;
 }
 

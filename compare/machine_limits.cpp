@@ -205,6 +205,14 @@ const Roof& MachineLimits::roof(int workers) const {
   return *best;
 }
 
+void MachineLimits::raise(const MachineLimits& other) {
+  for (std::size_t i = 0; i < std::min(roofs.size(), other.roofs.size()); ++i) {
+    Roof& r = roofs[i];
+    const Roof& o = other.roofs[i];
+    r = {r.cores, std::max(r.read, o.read), std::max(r.triad, o.triad), std::max(r.fma, o.fma)};
+  }
+}
+
 MachineLimits measure_limits(const std::vector<int>& cores) {
   MachineLimits m;
   m.cpu = cpu_field("model name");

@@ -24,6 +24,8 @@ struct MachineLimits {
 
   /** For that many workers: those of so many cores, or of all. */
   const Roof& roof(int workers) const;
+  /** To what another measurement of the same cores has reached, where that is more. */
+  void raise(const MachineLimits& other);
 };
 
 /** Measures for each of `cores`, on CPUs of the affinity mask, about 0.3 s each. */

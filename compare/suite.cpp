@@ -108,7 +108,8 @@ std::vector<SuiteEntry> run_suite(const SuitePlan& plan) {
     comparison.limits = limits;
     comparison.max_time = plan.max_time / static_cast<double>(all.size());
     if (plan.progress) comparison.progress = [&](const std::string& text) { plan.progress(std::string(e.name) + ": " + text); };
-    suite.push_back({e.name, e.what, compare_backends(comparison)});
+    const bool cut = e.rows > plan.most_rows;
+    suite.push_back({e.name, e.what + (cut ? " (here cut to " + std::to_string(plan.most_rows) + " rows)" : std::string()), compare_backends(comparison)});
   }
   return suite;
 }
@@ -128,7 +129,7 @@ std::string to_text(const std::vector<SuiteEntry>& suite) {
     std::string ratio = "-";
     if (p && t && p->ran() && t->ran()) {
       const Interval r = ratio_of(t->times(), p->times());
-      ratio = fixed(r.value, 2) + (std::isfinite(r.high) ? " (" + fixed(r.low, 2) + " to " + fixed(r.high, 2) + ")" : "");
+      ratio = !is_told(point, *p, static_cast<int>(t - point.contestants.data())) ? "too short" : fixed(r.value, 2) + (std::isfinite(r.high) ? " (" + fixed(r.low, 2) + " to " + fixed(r.high, 2) + ")" : " (one block)");
     }
     std::snprintf(line, sizeof line, "%-16s %12s %12s %12s   %s\n", entry.name.c_str(), time("serial").c_str(), time("threads").c_str(), time("processes").c_str(), ratio.c_str());
     text += line;

@@ -47,10 +47,9 @@ std::string fixed(double v, int digits) {
   return text;
 }
 
-std::string ratio_text(const ContestantResult& c, const Interval& ratio, int against) {
+std::string ratio_text(const Point& point, const ContestantResult& c, const Interval& ratio, int against) {
   if (against < 0) return "";
-  if (c.median < kTooShort) return "too short";
-  return fixed(ratio.value, 3);
+  return is_told(point, c, against) ? fixed(ratio.value, 3) : "too short";
 }
 
 std::string half_width(const Interval& i) { return std::isfinite(i.high) && i.value > 0 ? "+-" + fixed((i.high - i.low) / 2 / i.value * 100, 1) + "%" : "-"; }
@@ -69,9 +68,9 @@ std::string times_table(const Comparison& all, const Point& point) {
       table.add({name_of(point, c), std::to_string(c.workers), "failed"});
       continue;
     }
-    table.add({name_of(point, c), std::to_string(c.workers), time_text(c.median), half_width(c.seconds), ratio_text(c, c.to_serial, c.serial == static_cast<int>(&c - point.contestants.data()) ? -1 : c.serial),
-               ratio_text(c, c.to_other, c.other), c.other >= 0 ? half_width(c.to_other) : "", rate_text(c.bytes_per_second, c.elements_per_second),
-               share_text(share_of_stream(all, point, c)), share_text(share_of_arithmetic(all, c)), time_text(c.cold_seconds.value), time_text(c.start_up.value)});
+    table.add({name_of(point, c), std::to_string(c.workers), time_text(c.median), half_width(c.seconds), ratio_text(point, c, c.to_serial, c.serial == static_cast<int>(&c - point.contestants.data()) ? -1 : c.serial),
+               ratio_text(point, c, c.to_other, c.other), is_told(point, c, c.other) ? half_width(c.to_other) : "", rate_text(c.bytes_per_second, c.elements_per_second),
+               point.bytes > 0 && !leaves_caches(all, point) ? "in cache" : share_text(share_of_stream(all, point, c)), share_text(share_of_arithmetic(all, c)), time_text(c.cold_seconds.value), time_text(c.start_up.value)});
   }
   return table.text();
 }
@@ -190,13 +189,12 @@ Json json_of(const Point& point, const ContestantResult& c, bool raw) {
   j["digests"] = Json::object();
   for (const auto& [digest, times] : c.digests) j["digests"][digest] = times;
   if (!c.ran()) return j;
-  const bool meaningless = c.median < kTooShort;
   j["median"] = c.median;
   j["seconds"] = json_of(c.seconds);
   j["cold"] = json_of(c.cold_seconds);
   j["start_up"] = json_of(c.start_up);
-  j["to_serial"] = meaningless ? Json(nullptr) : json_of(c.to_serial);
-  j["to_other"] = meaningless ? Json(nullptr) : json_of(c.to_other);
+  j["to_serial"] = is_told(point, c, c.serial) ? json_of(c.to_serial) : Json(nullptr);
+  j["to_other"] = is_told(point, c, c.other) ? json_of(c.to_other) : Json(nullptr);
   j["other"] = c.other < 0 ? Json(nullptr) : Json(name_of(point, point.contestants[static_cast<std::size_t>(c.other)]));
   j["bytes_per_second"] = c.bytes_per_second;
   j["elements_per_second"] = c.elements_per_second;
@@ -225,13 +223,12 @@ Json json_of(const Point& point, const ContestantResult& c, bool raw) {
 std::string to_text(const Comparison& comparison) {
   std::string text;
   for (const Point& point : comparison.points) {
-    std::size_t runs = 0, blocks = 0;
-    for (const ContestantResult& c : point.contestants) {
-      blocks = std::max(blocks, c.blocks.size());
+    std::size_t runs = 0;
+    const std::size_t blocks = blocks_of(point);
+    for (const ContestantResult& c : point.contestants)
       for (const auto& block : c.blocks) runs = std::max(runs, block.size());
-    }
-    text += comparison.job + ": " + std::to_string(point.elements) + " elements in " + std::to_string(point.chunks) + " chunks, " + human_bytes(static_cast<std::uint64_t>(point.bytes)) + " a run; " + std::to_string(blocks) +
-            (blocks == 1 ? " block" : " blocks") + " of up to " + std::to_string(runs) + " rounds, " + time_text(point.seconds) + "\n";
+    text += comparison.job + ": " + (blocks == 0 ? "no backend got as far as to be measured, " : std::to_string(point.elements) + " elements in " + std::to_string(point.chunks) + " chunks, " + human_bytes(static_cast<std::uint64_t>(point.bytes)) + " a run; " + std::to_string(blocks) +
+            (blocks == 1 ? " block" : " blocks") + " of up to " + std::to_string(runs) + " rounds, ") + time_text(point.seconds) + "\n";
     text += times_table(comparison, point) + "\n" + evidence_table(point) + counters_table(point) + "\n";
   }
   const MachineLimits& m = comparison.machine;

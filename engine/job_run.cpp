@@ -161,7 +161,7 @@ JobRun::JobRun(const Job& job, const KernelTable& table, Executor& executor, Jou
   for (const Step& step : job.steps) steps_.push_back(bind(job, step, table));
   arrays_ = job.arrays;
   for (const auto& [name, array] : job.arrays)
-    if (array.storage == nullptr || !(Arena::instance().contains(array.data) || Arena::instance().contains_file(array.data)))
+    if (array.bytes() > 0 && (array.storage == nullptr || !(Arena::instance().contains(array.data) || Arena::instance().contains_file(array.data))))
       throw Error("array " + name + " does not lie in shared memory: make it with engine.array<T>(n)");
 }
 

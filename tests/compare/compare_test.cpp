@@ -1,9 +1,16 @@
 /* cadre compare, through the program: what it finds, tells and refuses. No figure of time is asked for, only what must hold of any. */
+#include <signal.h>
+
+#include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <numeric>
+#include <set>
 #include <sstream>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -13,6 +20,56 @@
 
 namespace cadre::test {
 namespace {
+
+std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::vector<int> children_of(int pid) {
+  std::istringstream text(text_of("/proc/" + std::to_string(pid) + "/task/" + std::to_string(pid) + "/children"));
+  return {std::istream_iterator<int>(text), {}};
+}
+
+std::set<int> tree_of(int pid) {
+  std::set<int> all{pid};
+  for (const int child : children_of(pid)) all.merge(tree_of(child));
+  return all;
+}
+
+/** The fields of /proc/PID/stat behind the name: the state is the first. */
+std::vector<std::string> fields_of(int pid) {
+  const std::string stat = text_of("/proc/" + std::to_string(pid) + "/stat");
+  std::istringstream text(stat.substr(std::min(stat.rfind(')') + 1, stat.size())));
+  return {std::istream_iterator<std::string>(text), {}};
+}
+
+bool is_alive(int pid) {
+  const auto fields = fields_of(pid);
+  return !fields.empty() && fields[0] != "Z" && fields[0] != "X";
+}
+
+long cpu_ticks(int pid) {
+  const auto fields = fields_of(pid);
+  return fields.size() > 12 ? std::stol(fields[11]) : 0;
+}
+
+/** What f gives as soon as that is something, for as long as a busy machine may need. */
+template <class F>
+auto wait_for(F f) {
+  auto found = f();
+  const auto empty = [&] {
+    if constexpr (requires { found.empty(); })
+      return found.empty();
+    else
+      return !found;
+  };
+  for (int i = 0; i < 3000 && empty(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    found = f();
+  }
+  return found;
+}
 
 class Compare : public ::testing::Test {
  protected:
@@ -198,6 +255,59 @@ TEST_F(Compare, ACrashIsAResultOfItsBackendAndTheOthersGoOn) {
   EXPECT_NE(all["error"].get<std::string>().find("serial: its process died of SIGSEGV"), std::string::npos) << all["error"];
 }
 
+TEST_F(Compare, AKernelThatHangsEndsItsBackendWhenHalfOfTheTimeIsUpAndTheOthersGoOn) {
+  std::vector<double> values(400, 1.0);
+  values[123] = -1;
+  write("x.npy", values);
+  const Json all = json({"endless", "--plugin", UNRULY_PATH, "--in", "x.npy", "--chunk", "100", "--workers", "2", "--backends", "serial,processes", "--timeout", "0.1", "--retries", "0", "--on-poison", "skip"}, 1);
+  const Json& c = all["points"][0]["contestants"];
+  EXPECT_NE(c[0]["error"].get<std::string>().find("no answer came within 5 s: its kernel hangs"), std::string::npos) << c[0]["error"];
+  EXPECT_TRUE(c[1]["error"].is_null()) << c[1]["error"];
+  EXPECT_GT(c[1]["median"].get<double>(), 0);
+}
+
+TEST_F(Compare, NobodyOutlivesAComparisonThatIsKilled) {
+  write("x.npy", std::vector<double>(400, -1.0));
+  for (const char* backend : {"serial", "threads", "processes"}) {
+    std::set<int> all;
+    const auto kill_it = [&](int pid) {
+      const std::vector<int> contestants = wait_for([&] {
+        std::vector<int> children = children_of(pid);
+        std::erase_if(children, [](int child) { return text_of("/proc/" + std::to_string(child) + "/cmdline").find("--contestant") == std::string::npos; });
+        return children;
+      });
+      ASSERT_EQ(contestants.size(), 1u);
+      // Until somebody is in the kernel, for good.
+      EXPECT_TRUE(wait_for([&] {
+        all = tree_of(contestants[0]);
+        return std::any_of(all.begin(), all.end(), [](int p) { return cpu_ticks(p) > 20; });
+      }));
+      kill(pid, SIGKILL);
+    };
+    const Outcome o = run_cadre({"compare", "endless", "--plugin", UNRULY_PATH, "--in", folder_ / "x.npy", "--workers", "2", "--backends", backend, "--max-time", "100"}, {.meanwhile = kill_it});
+    EXPECT_EQ(o.signal, SIGKILL) << backend;
+    EXPECT_GE(all.size(), 1u) << backend;
+    EXPECT_TRUE(wait_for([&] { return std::none_of(all.begin(), all.end(), is_alive); })) << backend;
+  }
+}
+
+TEST_F(Compare, AJobWithoutElementsIsTooShort) {
+  write("x.npy", {});
+  const Json all = json({"sum", "--in", "x.npy", "--workers", "2"});
+  for (const Json& c : all["points"][0]["contestants"]) {
+    EXPECT_TRUE(c["error"].is_null()) << c["error"];
+    EXPECT_EQ(c["digests"].size(), 1u);
+  }
+}
+
+TEST_F(Compare, TheTableIsPrintedThoughTheReportCanNotBeWritten) {
+  write_rows("x.npy", 1000);
+  const Outcome o = compare({"sum", "--in", "x.npy", "--workers", "1", "--csv", "/dev/full"});
+  EXPECT_EQ(o.exit, 1) << o.err;
+  EXPECT_NE(o.err.find("write /dev/full: it can not be written"), std::string::npos) << o.err;
+  EXPECT_NE(o.out.find("processes"), std::string::npos) << o.out;
+}
+
 TEST_F(Compare, ARunThatIsTooShortGetsNoRatio) {
   write_rows("x.npy", 10);
   const Outcome o = compare({"sum", "--in", "x.npy", "--workers", "2"});
@@ -221,6 +331,10 @@ TEST_F(Compare, BadUsageIsRefusedBeforeAnythingIsMeasured) {
   expect_refused({"sum", "--in", "missing.npy"}, "missing.npy");
   expect_refused({"sums", "--in", "x.npy"}, "did you mean sum?");
   expect_refused({"--suite", "--in", "x.npy"}, "--suite has jobs of its own");
+  expect_refused({"--suite", "--backends", "serial"}, "--suite chooses backends for each of its jobs");
+  for (const char* seconds : {"0", "-3", "nan", "inf"}) expect_refused({"sum", "--in", "x.npy", "--max-time", seconds}, "--max-time: not a number of seconds above 0");
+  expect_refused({"sum", "--in", "x.npy", "--report", "."}, ".: is a directory");
+  expect_refused({"sum", "--in", "x.npy", "--report", "r", "--csv", "r"}, "--csv and --report both name r");
   expect_refused({}, "compare what? cadre compare KERNEL");
   expect_refused({"monte_carlo_option", "--sizes", "1K"}, "monte_carlo_option");
 }

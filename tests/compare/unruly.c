@@ -1,5 +1,6 @@
 /* Kernels that a comparison must find out, each in its own way. */
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <time.h>
 
@@ -26,12 +27,12 @@ static int racy_run(cadre_chunk* chunk) {
   return CADRE_OK;
 }
 
-/* Worker processes ask for a signal at their parent's death; no other process does. */
+/* Worker processes are called that. */
 static int placed_run(cadre_chunk* chunk) {
   double* out = chunk->outputs[0].data;
-  int signal = 0;
-  prctl(PR_GET_PDEATHSIG, &signal);
-  for (uint64_t i = 0; i < chunk->count; ++i) out[i] = signal ? 1 : 0;
+  char name[16] = "";
+  prctl(PR_GET_NAME, name);
+  for (uint64_t i = 0; i < chunk->count; ++i) out[i] = strcmp(name, "cadre-worker") == 0;
   pause_for(300);
   return CADRE_OK;
 }
@@ -48,6 +49,18 @@ static int fragile_run(cadre_chunk* chunk) {
   return CADRE_OK;
 }
 
+/* Never comes back from negative elements, and keeps a CPU busy meanwhile. */
+static int endless_run(cadre_chunk* chunk) {
+  double* out = chunk->outputs[0].data;
+  const double* in = chunk->inputs[0].data;
+  for (uint64_t i = 0; i < chunk->count; ++i) {
+    while (in[i] < 0) current = i;
+    out[i] = in[i];
+  }
+  pause_for(300);
+  return CADRE_OK;
+}
+
 static const cadre_input inputs[] = {{"x", "any values", CADRE_F64, CADRE_ROWS, 1, 1}};
 static const cadre_output outputs[] = {{"out", "what comes of it", CADRE_OUT_MAP, 0, 0, CADRE_ADD, 0}};
 
@@ -57,7 +70,8 @@ static const cadre_output outputs[] = {{"out", "what comes of it", CADRE_OUT_MAP
 static const cadre_kernel racy = KERNEL("racy", "uses a static variable", racy_run);
 static const cadre_kernel placed = KERNEL("placed", "tells where it runs", placed_run);
 static const cadre_kernel fragile = KERNEL("fragile", "crashes of negative elements", fragile_run);
-static const cadre_kernel* const kernels[] = {&racy, &placed, &fragile};
-static const cadre_library library = {CADRE_KERNEL_ABI, sizeof(cadre_library), 3, 0, kernels};
+static const cadre_kernel endless = KERNEL("endless", "never comes back from negative elements", endless_run);
+static const cadre_kernel* const kernels[] = {&racy, &placed, &fragile, &endless};
+static const cadre_library library = {CADRE_KERNEL_ABI, sizeof(cadre_library), 4, 0, kernels};
 
 CADRE_EXPORT const cadre_library* cadre_plugin(void) { return &library; }

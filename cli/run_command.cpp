@@ -32,7 +32,9 @@ int run_job(const JobArguments& a, Context& context) {
     Progress progress(STDERR_FILENO, job.steps.size(), settings.progress && !settings.quiet);
     if (progress.enabled())
       job.progress = [&](std::size_t step, std::uint64_t done, std::uint64_t chunks) { progress.update(step, done, chunks); };
+    signals.started(report_before(job, engine.options()), engine.options().journal, aside.results());
     report = engine.run(job);
+    signals.ended();
   }
   if (!report.error.empty()) complain(report.error);
   write_out(settings.json ? to_json(report) + "\n" : settings.quiet ? bare_results(report) : summary(report));

@@ -1,6 +1,9 @@
 #pragma once
 /* Ctrl-C and its relatives while a job runs: the first asks the engine to stop after what it is doing, the second ends the
    program at once. Nothing is lost by that: workers end when the program is gone, outputs have no name before they are whole. */
+#include <string>
+
+#include <cadre/engine/report.hpp>
 
 namespace cadre::cli {
 
@@ -12,6 +15,15 @@ class StopSignals {
   ~StopSignals();
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
+
+  /** What is known of the job that runs now, for a sudden end to tell, on `results_to` until ended(). `journal`: "" where it has none. Once. */
+  void started(Report report, const std::string& journal, int results_to);
+  void ended();
+
+ private:
+  const bool wants_json_;
+  const std::string error_, json_;
+  std::string told_error_, told_json_;  // apart: a signal may come while they are made
 };
 
 /** Whether a progress line stands on stderr, so that a sudden end moves off it. */

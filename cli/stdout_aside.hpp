@@ -19,6 +19,8 @@ class StdoutAside {
     dup2(kept_, STDOUT_FILENO);
     close(kept_);
   }
+  /** Where results go meanwhile. */
+  int results() const { return kept_ >= 0 ? kept_ : STDOUT_FILENO; }
 
  private:
   const int kept_;

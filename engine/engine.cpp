@@ -168,14 +168,9 @@ Report Engine::run(const Job& job) {
     }
   }
   JobRun run(job, impl_->table, impl_->executor, journal);
-  Report report;
-  report.job = job.name.empty() && !job.steps.empty() ? job.steps.front().kernel : job.name;
-  report.backend = impl_->options.backend;
-  report.start = impl_->options.start;
-  report.workers = impl_->options.workers;
-  report.isa = impl_->options.isa;
+  Report report = report_before(job, impl_->options);
   if (!journal || !journal->resumed()) impl_->executor.begin_job();
-  const Faults before = faults();
+  const Faults before = journal && journal->resumed() ? Faults{} : faults();  // what was counted before a resume lies in the journal with the rest
   const auto tell_faults = [&] {
     const Faults after = faults();
     report.faults.crashes = after.crashes - before.crashes;
@@ -256,6 +251,10 @@ std::vector<std::byte> Engine::run_lambda(const detail::Lambda& lambda, std::vec
   std::vector<std::byte> folded(lambda.accumulator_bytes);
   if (pass.previous) std::memcpy(folded.data(), pass.previous->data(), folded.size());
   return folded;
+}
+
+Report report_before(const Job& job, const Options& options) {
+  return {.job = job.name.empty() && !job.steps.empty() ? job.steps.front().kernel : job.name, .backend = options.backend, .start = options.start, .workers = options.workers, .isa = options.isa};
 }
 
 }  // namespace cadre

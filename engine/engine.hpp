@@ -108,4 +108,7 @@ class Engine {
   std::unique_ptr<Impl> impl_;
 };
 
+/** What a report says of a job before it is run. `options`: an engine's. */
+Report report_before(const Job& job, const Options& options);
+
 }  // namespace cadre

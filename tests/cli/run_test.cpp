@@ -219,18 +219,28 @@ TEST_F(CliRunNap, S1AndS2ASignalStopsAfterTheChunksThatRun) {
 }
 
 TEST_F(CliRunNap, S1ASecondCtrlCEndsAtOnceAndLeavesNoWorker) {
-  Surroundings pressed = stopped_by({SIGINT});
-  pressed.meanwhile = [first = pressed.meanwhile](int pid) {
-    first(pid);
-    siginfo_t ended{};  // two pending signals of one kind are one signal: press until it is over
-    while (waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0) {
-      kill(pid, SIGINT);
-      sched_yield();
-    }
+  const auto pressed = [this] {
+    Surroundings all = stopped_by({SIGINT});
+    all.meanwhile = [first = all.meanwhile](int pid) {
+      first(pid);
+      siginfo_t ended{};  // two pending signals of one kind are one signal: press until it is over
+      while (waitid(P_PID, static_cast<id_t>(pid), &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && ended.si_pid == 0) {
+        kill(pid, SIGINT);
+        sched_yield();
+      }
+    };
+    return all;
   };
-  const Outcome o = run_cadre(nap("600000"), pressed);
+  const Outcome o = run_cadre(nap("600000"), pressed());
   EXPECT_EQ(o.exit, 130) << o.signal;
   EXPECT_EQ(o.out, "");
+  await_workers_gone();
+  const std::string journal = folder_ / "j";
+  const Json j = json(nap("600000", {"--journal", journal}), 130, pressed());
+  EXPECT_EQ(j.at("job"), "nap");
+  EXPECT_EQ(j.at("workers"), 2);
+  EXPECT_TRUE(j.at("faults").contains("poison")) << j.dump();
+  EXPECT_EQ(j.at("error"), "stopped at once by a second signal; the same command with --resume carries on from the journal in " + journal);
   await_workers_gone();
 }
 

@@ -5,6 +5,7 @@
 #include <stdio_ext.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <ucontext.h>
 #include <unistd.h>
 #include <unwind.h>
@@ -32,6 +33,7 @@ SlotLine* line = nullptr;
 Witness* witness = nullptr;
 Library libraries[kMostLibraries];
 std::size_t n_libraries = 0;
+std::uintptr_t stack_low = 0;  // where the main stack may grow no further; 0: no limit, or not known
 struct sigaction before[NSIG];
 
 bool in_kernel() { return line->phase.load(std::memory_order_relaxed) == static_cast<std::uint32_t>(Phase::kernel); }
@@ -74,6 +76,13 @@ void write_stack(const ucontext_t& context) {
   if (witness->n_frames == 0) write_frame(*reinterpret_cast<const std::uintptr_t*>(context.uc_mcontext.gregs[REG_RSP]), true);
 }
 
+// Where the stack pointer is at the end of what the stack may grow to, or beyond: a big frame is taken before it is touched.
+bool stack_is_full(const ucontext_t& context) {
+  constexpr std::uintptr_t kNear = 64 << 10;
+  const auto at = static_cast<std::uintptr_t>(context.uc_mcontext.gregs[REG_RSP]);
+  return stack_low != 0 && at < stack_low + kNear && at > stack_low - (std::uintptr_t{1} << 30);
+}
+
 // Async-signal-safe, but for what the unwinder does. If it crashes itself, the signal is at its default by then, and ends the process.
 void on_crash(int signal, siginfo_t* info, void* context) {
   if (signal == SIGXCPU && !in_kernel()) return;  // the kernel returned in time after all
@@ -89,6 +98,7 @@ void on_crash(int signal, siginfo_t* info, void* context) {
   for (int s : kSignals) ::signal(s, SIG_DFL);
   if (in_kernel()) {
     if (witness->tried != line->tries.load(std::memory_order_relaxed)) witness->what[0] = 0;  // a terminate has just written there, or nobody
+    if (signal == SIGSEGV && stack_is_full(*static_cast<const ucontext_t*>(context))) std::strcpy(witness->what, "stack overflow");
     witness->signal = signal;
     witness->n_frames = 0;
     witness->tried = line->tries.load(std::memory_order_relaxed);
@@ -165,7 +175,9 @@ void note_libraries() {
     unsigned long begin = 0, end = 0, offset = 0;
     char access[8] = {};
     int path = 0;
-    if (std::sscanf(text, "%lx-%lx %7s %lx %*s %*s %n", &begin, &end, access, &offset, &path) < 4 || access[2] != 'x' || text[path] != '/') continue;
+    const int read = std::sscanf(text, "%lx-%lx %7s %lx %*s %*s %n", &begin, &end, access, &offset, &path);
+    if (rlimit limit; read >= 4 && std::strncmp(text + path, "[stack]", 7) == 0 && getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur < end) stack_low = end - limit.rlim_cur;
+    if (read < 4 || access[2] != 'x' || text[path] != '/') continue;
     text[std::strcspn(text, "\n")] = 0;
     if (std::strlen(text + path) >= sizeof Library::file) continue;
     Library& l = libraries[n_libraries++];

@@ -76,7 +76,7 @@ std::string value_text(const AnyArray& array, std::uint64_t row) {
 
 std::string sentence_of(const Poison& p) {
   std::string text = "element " + std::to_string(p.index) + (p.value.empty() ? "" : " (value " + p.value + ")") + ": ";
-  const bool killed = p.signal == "SIGKILL" && !p.what.empty();
+  const bool killed = (p.signal == "SIGKILL" || p.signal == "SIGTERM") && !p.what.empty();
   if (killed)
     text += p.what;
   else if (!p.signal.empty())
@@ -420,6 +420,7 @@ void Executor::collect_poison(std::uint32_t epoch, const Pass& pass) {
     if (e.signal) p.signal = signal_name(e.signal);
     if (e.timed_out) p.what = "over its deadline of " + fmt::format("{:g}", static_cast<double>(draft_.allowed_ns) * 1e-9) + " s";
     if (e.out_of_memory) p.what = "killed by the system for want of memory";
+    if (p.what.empty() && (e.signal == SIGKILL || e.signal == SIGTERM)) p.what = "ended by " + p.signal + " again and again: by its kernel, or from outside";
     if (i < kToldInFull) {
       Witness told = poison_->told[i];
       told.what[sizeof told.what - 1] = 0;
@@ -467,7 +468,7 @@ void Executor::explain(const PoolResult& result, std::uint32_t epoch, const Pass
           if (p.index == first->row) text = sentence_of(p);
         text = (text.starts_with("element ") ? "" : "element " + std::to_string(first->row) + ": ") + text;
         if (static_cast<ComplaintKind>(first->kind) == ComplaintKind::too_many)
-          text = "more than " + std::to_string(w.max_skipped) + (w.max_skipped == 1 ? " element fails" : " elements fail") + " (--max-skipped), the last was " + text;
+          text = "more than " + std::to_string(w.max_skipped) + (w.max_skipped == 1 ? " element fails" : " elements fail") + " (--max-skipped), the last that was found is " + text;
         break;
       }
     }

@@ -5,8 +5,8 @@
 namespace cadre {
 
 struct Death {
-  /** It was the kernel's doing: a synchronous signal, an exit, a deadline or an OOM kill while the kernel ran. False: a kill from outside, which
-      says nothing about the chunk, or a death in our own code. */
+  /** It was the kernel's doing: a synchronous signal, an exit, a deadline or an OOM kill while the kernel ran. Or a kill that may have come from outside, after so many of
+      the same chunk that it is the kernel's. False: a kill from outside, which says nothing about the chunk, or a death in our own code. */
   bool of_kernel = false;
   int signal = 0;               // 0: it left by itself
   int exit = -1;                // -1: it did not

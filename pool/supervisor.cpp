@@ -31,6 +31,9 @@ constexpr std::uint64_t kVainNs = 500'000'000;        // for a kernel whose job 
 constexpr std::uint64_t kFirstPauseNs = 1'000'000;  // before a slot is tried again that could not be filled; doubles
 constexpr std::uint64_t kLastPauseNs = 1'000'000'000;
 constexpr int kOwnDeaths = 50;  // of one chunk's processes, neither killed from outside nor in a kernel: our own code is at fault
+// Kills from outside say nothing of a chunk, but whoever sends so many while one and the same chunk is in the kernel is its kernel. One that was stopped until it was killed counts
+// as many: it has cost seconds.
+constexpr int kOutsideKills = 200, kOutsideStop = 50;
 constexpr std::uint64_t kGiveUpNs = 8'000'000'000;
 
 // This process's children, as the kernel lists them; none where it does not.
@@ -135,8 +138,11 @@ class Zygote {
     std::uint64_t ran_ns = 0;
     bool late = false;                // it was told that its time is over
     bool stopped = false;
+    bool held_up = false;             // it was killed since it was stopped
     std::uint64_t own_deaths_of = 0;  // hint of the chunk that own_deaths counts
     int own_deaths = 0;
+    std::uint64_t kills_of = 0;       // likewise: in the kernel, from outside as far as can be told
+    int kills = 0;
     bool retired = false;  // a surplus slot that owns nothing any more
   };
 
@@ -166,7 +172,7 @@ class Zygote {
     }
     s.pid = pid;
     s.still_ns = s.ran_ns = 0;
-    s.late = s.stopped = false;
+    s.late = s.stopped = s.held_up = false;
     board_.watches[slot].pid.store(pid);
   }
 
@@ -226,7 +232,12 @@ class Zygote {
     const std::uint64_t ooms = killed ? oom_kills() : oom_kills_;
     const bool out_of_memory = ooms > oom_kills_;
     oom_kills_ = ooms;
-    const bool killed_from_outside = (killed && !out_of_memory) || (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    bool killed_from_outside = (killed && !out_of_memory) || (WIFSIGNALED(status) && WTERMSIG(status) == SIGTERM);
+    if (killed_from_outside && holds && in_kernel) {
+      s.kills = (s.kills_of == hint ? s.kills : 0) + (s.held_up ? kOutsideStop : 1);
+      s.kills_of = hint;
+      killed_from_outside = s.kills <= kOutsideKills;
+    }
     SlotWatch& watch = board_.watches[slot];
     if (holds && !line.searching.load()) {
       watch.crashes.fetch_add(1);
@@ -300,8 +311,10 @@ class Zygote {
     const bool held_up = s.stopped && phase == Phase::kernel;  // if everybody was stopped, this process was too, and did not look
     if (!(ours || vain || held_up) || progress != s.seen_progress || hint != s.seen_hint)
       s.still_ns = 0;
-    else if ((s.still_ns += passed) >= (vain ? kVainNs : kPatienceNs))
+    else if ((s.still_ns += passed) >= (vain ? kVainNs : kPatienceNs)) {
+      s.held_up = held_up;
       kill(s.pid, SIGKILL);
+    }
     s.seen_progress = progress;
     s.seen_hint = hint;
   }

@@ -19,7 +19,7 @@ namespace cadre::test {
 namespace {
 
 // As in harm.cpp.
-enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure, kLeak, kLongJump, kWritePlan, kWriteBehind, kWriteBefore, kWriteColumns };
+enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure, kLeak, kLongJump, kWritePlan, kWriteBehind, kWriteBefore, kWriteColumns, kKill, kTerm, kStop };
 
 /** Processes come by each start method. */
 class Harm : public ::testing::Test {
@@ -110,7 +110,7 @@ INSTANTIATE_TEST_SUITE_P(Ways, HarmOfEachKind,
                                            Ending{kThrow, "Throw", nullptr, -1, "the root of a negative number", nullptr},
                                            Ending{kThrowOther, "ThrowOther", nullptr, -1, "an exception that is not a std::exception", nullptr},
                                            Ending{kTerminate, "Terminate", "SIGABRT", -1, "from where nothing may be thrown", "throws (harm.cpp:"},
-                                           Ending{kOverflow, "StackOverflow", "SIGSEGV", -1, nullptr, "deeper (harm.cpp:"}, Ending{kMessage, "Message", nullptr, -1, "no root of it", nullptr},
+                                           Ending{kOverflow, "StackOverflow", "SIGSEGV", -1, "stack overflow", "deeper (harm.cpp:"}, Ending{kMessage, "Message", nullptr, -1, "no root of it", nullptr},
                                            Ending{kWriteInput, "WriteToAnInput", "SIGSEGV", -1, nullptr, "fail_at (harm.cpp:"},
                                            Ending{kWritePlan, "WriteToWhatIsShared", "SIGSEGV", -1, nullptr, "fail_at (harm.cpp:"}), kStarts),
                          [](const auto& at) { return std::string(std::get<0>(at.param).name) + "_" + std::get<1>(at.param); });
@@ -256,6 +256,21 @@ TEST_P(HarmBy, FaultW5_AnEndlessLoopIsEndedAndNamed) {
   ASSERT_FALSE(p.at("stack").empty());
   EXPECT_NE(p.at("stack")[0].get<std::string>().find("fail_at (harm.cpp:"), std::string::npos) << p.at("stack").dump();
   EXPECT_EQ(j.at("faults").at("timeouts"), 2);
+}
+
+TEST_P(HarmBy, FaultW8_AKernelThatKillsItselfIsFoundDownToTheElement) {
+  write({73'401});
+  for (const auto& [how, signal] : {std::pair(kKill, "SIGKILL"), {kTerm, "SIGTERM"}}) {
+    const Json j = json("harm", how, 1, to_y());
+    ASSERT_EQ(j.at("faults").at("poison").size(), 1u) << j.dump();
+    const Json& p = j.at("faults").at("poison")[0];
+    EXPECT_EQ(p.at("index"), 73'401);
+    EXPECT_EQ(p.at("signal"), signal);
+    EXPECT_EQ(p.at("attempts"), 3);
+    EXPECT_NE(j.at("error").get<std::string>().find(std::string("element 73401 (value -1.5): ended by ") + signal + " again and again: by its kernel, or from outside, 3 times out of 3"), std::string::npos) << j.at("error");
+    // So many could be chance.
+    EXPECT_GT(j.at("faults").at("crashes"), 200);
+  }
 }
 
 TEST_P(HarmBy, FaultJ6_WhereEveryElementFailsTheJobFailsAfterTheMostThatMayBeSkipped) {

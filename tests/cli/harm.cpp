@@ -17,7 +17,7 @@
 
 namespace {
 
-enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure, kLeak, kLongJump, kWritePlan, kWriteBehind, kWriteBefore, kWriteColumns };
+enum How { kSegv, kFpe, kIll, kBus, kAbort, kExit, kHang, kThrow, kThrowOther, kTerminate, kOverflow, kMessage, kWriteInput, kFork, kCrowd, kImpure, kLeak, kLongJump, kWritePlan, kWriteBehind, kWriteBefore, kWriteColumns, kKill, kTerm, kStop };
 
 [[gnu::noinline]] int deeper(volatile int* before) {
   volatile int room[1024] = {};
@@ -91,6 +91,9 @@ void fork_and_die(cadre_chunk* chunk) {
     case kWriteColumns:  // behind the whole of the private copy of the result
       static_cast<double*>(chunk->scatter->dense[0])[uint64_t{1} << 30] = 666;
       break;
+    case kKill: kill(getpid(), SIGKILL); break;
+    case kTerm: kill(getpid(), SIGTERM); break;
+    case kStop: kill(getpid(), SIGSTOP); break;
     case kLeak:
       for (;;)
         if (void* more = malloc(1 << 20)) memset(more, 1, 1 << 20);

@@ -1,6 +1,7 @@
 #include "summary.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 
 #include <cadre/shm/memory.hpp>
@@ -12,7 +13,8 @@ namespace {
 
 constexpr std::size_t kMargin = 9;  // columns of the label in front of each line
 
-std::string text_of(double v) { return shortest(v); }
+/** Whole numbers, most often counts, with all their digits: 200000, not 2e+05. */
+std::string text_of(double v) { return std::abs(v) >= 1 && std::abs(v) < 1e15 && v == std::trunc(v) ? std::to_string(static_cast<std::int64_t>(v)) : shortest(v); }
 std::string text_of(std::int64_t v) { return std::to_string(v); }
 std::string text_of(std::uint64_t v) { return std::to_string(v); }
 

@@ -32,7 +32,7 @@ constexpr Flag kFlags[] = {
     {"on-poison", "fail|skip", "what comes of an element that fails every time (default fail)", true},
     {"max-skipped", "N", "elements that may be skipped before the job fails, 0 to 1000000 (default 100)", true},
     {"max-chunks-per-worker", "N", "replace a worker process after so many chunks", true},
-    {"max-memory-per-worker", "BYTES", "replace a worker process when it holds so much memory of its own (64M, 2G)", true},
+    {"max-memory-per-worker", "BYTES", "replace a worker process that holds so much memory of its own (64M, 2G); looked at after each chunk", true},
     {"verify-fraction", "F", "run that share of the chunks, 0 to 1, twice and compare", true},
 };
 

@@ -158,6 +158,7 @@ Command add_compare(CLI::App& program, Context& context) {
       "Nothing is written but what --report and --csv name. Each backend runs in processes of its own; their runs take turns. Above 1, a ratio says how many times faster.");
   auto a = std::make_shared<CompareArguments>();
   add_job_arguments(*app, a->job, {"workers"});
+  for (const auto& [flag, remedy] : kRefused) app->get_option(std::string("--") + flag)->group("");  // understood, to say what is to be done instead
   app->add_option("--backends", a->backends, "what is compared (default serial,threads,processes); settings behind colons: processes:pages=4k, processes:start=spawn, processes:pin=no, threads:combine=private")->type_name("LIST");
   app->add_option("--workers", a->workers, "numbers of workers to compare with, like 1,2,4 (default: the CPUs that this process may really use)")->type_name("LIST");
   app->add_option("--sizes", a->sizes, "rows of the arrays, like 1M,16M: the data are cut off or repeated (default: as they are)")->type_name("LIST");

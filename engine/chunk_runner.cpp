@@ -308,6 +308,7 @@ Outcome ChunkRunner::attempt(const SlotPlace& place, std::uint32_t epoch, std::u
         to = call.to;
       }
       place.header->to = to;
+      place.header->check = place.header->hash();
       record = {.ready = true, .from = record.from};
       store_record(*place.line, record);  // step 3
     }

@@ -61,6 +61,13 @@ FaultLimits fault_limits(const Options& o) {
   return {.retries = o.retries, .skip = o.on_poison == OnPoison::skip, .max_skipped = o.max_skipped, .strict = o.strict, .verify_fraction = o.verify_fraction, .private_copies = o.private_copies};
 }
 
+// Whoever finds that something of a journal can not be gone on with knows the thing alone: what is to be done about it is said here.
+std::string with_remedy(const Error& e, const std::string& directory) {
+  const bool damaged = e.kind() == Error::Kind::damaged && !directory.empty();
+  return e.what() + (damaged ? "; the job can not be carried on with: remove " + directory + " and the temporaries beside the outputs (.NAME.ID.tmp), and begin it again without --resume"
+                             : std::string());
+}
+
 void tell_skipped(Report& report) {
   const std::size_t n = report.faults.poison.size();
   if (report.error.empty() && n > 0)
@@ -120,7 +127,12 @@ struct Engine::Impl {
 Engine::Engine(Options options) {
   // Forking would copy the other threads' locks in whatever state they are.
   if (options.backend == Backend::processes && options.start == StartMethod::fork && is_initialised() && threads_of_this_process() > 1) options.start = StartMethod::forkserver;
-  impl_ = std::make_unique<Impl>(options);
+  try {
+    impl_ = std::make_unique<Impl>(options);
+  } catch (const Error& e) {
+    if (e.kind() != Error::Kind::damaged) throw;
+    throw Error(with_remedy(e, options.journal));
+  }
 }
 Engine::~Engine() = default;
 Engine::Engine(Engine&&) noexcept = default;
@@ -179,23 +191,27 @@ Report Engine::run(const Job& job) {
     report.faults.poison = after.poison;
     if (report.error.empty() && !after.poison.empty()) report.exit_code = 3;
   };
+  bool can_go_on = true;
   try {
     run.run(report, tell_faults);
   } catch (const Interrupted& stopped) {
     report.error = "interrupted by " + signal_name(stopped.signal);
     report.exit_code = 128 + stopped.signal;
   } catch (const Error& e) {
-    if (e.kind() == Error::Kind::usage && !(journal && impl_->executor.has_posted())) {
+    const bool damaged = e.kind() == Error::Kind::damaged;
+    if (e.kind() != Error::Kind::failed && !(journal && impl_->executor.has_posted())) {
       if (journal && !journal->resumed()) run.discard();
+      if (damaged) throw Error(with_remedy(e, impl_->options.journal));
       throw;
     }
-    report.error = e.what();
+    report.error = with_remedy(e, impl_->options.journal);
     report.exit_code = 1;
+    can_go_on = !damaged;
   }
   if (!report.error.empty()) {
     report.outputs.clear();  // files get their names when all steps are done
     tell_faults();
-    if (journal) impl_->keep_journal(run, report);
+    if (journal && can_go_on) impl_->keep_journal(run, report);
   }
   tell_skipped(report);
   return report;

@@ -14,6 +14,7 @@
 #include <cadre/engine/combine.hpp>
 #include <cadre/engine/digest.hpp>
 #include <cadre/engine/engine.hpp>
+#include <cadre/engine/inspection.hpp>
 #include <cadre/engine/kernel_table.hpp>
 #include <cadre/engine/operation.hpp>
 #include <cadre/engine/partial.hpp>
@@ -128,7 +129,9 @@ Executor::Executor(Backend backend, const HandsPlan& plan, const FaultLimits& li
   }
   slots_ = std::max(hands_->slots(), plan.workers);
   if (resumed) {
+    take_up(troubles_, static_cast<std::uint32_t>(slots_), *poison_, most_poison_);
     ledger_.attach(*resumed);
+    hands_->pool()->set_epoch(ledger_.epoch());
     arena.discard_unused();
   }
 }
@@ -344,17 +347,19 @@ void Executor::post(PassStage stage, std::uint64_t chunks, Pass& pass, const std
   }
   if (const int signal = stop_requested()) throw Interrupted{signal};
   const bool attach = ledger_.begun(stage);
-  if (attach) {
-    ledger_.require_layout(draft_);
-    forget_failures(ledger_.epoch());
-  }
+  if (attach) ledger_.require_layout(draft_);
   // Published again also for a job that is on the board: functions and descriptors are this program's.
   publish(draft_, shared_->work);
-  posted_ = true;
   std::uint32_t epoch = hands_->next_epoch();
-  const Continuation continuation{attach, [&](std::uint32_t given) {
+  const Continuation continuation{attach ? ledger_.epoch() : 0, [&](std::uint32_t given) {
                                     epoch = given;
-                                    if (!attach) ledger_.begin_stage(stage, given, draft_);
+                                    if (attach) {
+                                      require_possible(draft_, hands_->pool()->board(), given);
+                                      forget_failures(given);
+                                    } else {
+                                      ledger_.begin_stage(stage, given, draft_);
+                                    }
+                                    posted_ = true;
                                   }};
   const PoolResult result = hands_->run(
       chunks, draft_.ordered != 0,
@@ -386,20 +391,19 @@ void Executor::forget_failures(std::uint32_t epoch) {
   if (limits_.skip) return;
   Board& board = hands_->pool()->board();
   for (std::size_t slot = 0; slot < slots(); ++slot) {
-    board.watches[slot].charged_hint.store(0);
     if (!Record::of(board.lines[slot].record.load()).ready)
-      for (Search& search : troubles_[slot].search) search.epoch = 0;
+      for (Search& search : troubles_[slot].search) search.check = 0, search.epoch = 0;
   }
   const std::uint32_t taken = std::min(poison_->taken.load(), most_poison_);
   for (std::uint32_t i = 0; i < taken; ++i) {
     PoisonEntry& e = poison_->entries[i];
-    if (e.epoch.load() != epoch || e.chunk >= kMaxChunks || board.words[e.chunk].load() == chunk_word(epoch, chunk_state::done)) continue;
+    if (!e.is_of(epoch) || board.words[e.chunk].load() == chunk_word(epoch, chunk_state::done)) continue;
     bool combined = false;
     for (std::size_t slot = 0; slot < slots(); ++slot) {
       const Record r = Record::of(board.lines[slot].record.load());
       combined |= board.lines[slot].hint.load() == chunk_word(epoch, e.chunk) && (r.ready || r.from > e.element - range_of(draft_, e.chunk).first);
     }
-    if (!combined) e.epoch.store(0);
+    if (!combined) e.check.store(0);
   }
 }
 
@@ -415,7 +419,7 @@ void Executor::collect_poison(std::uint32_t epoch, const Pass& pass) {
   std::vector<Poison> now;
   for (std::uint32_t i = 0; i < taken; ++i) {
     const PoisonEntry& e = poison_->entries[i];
-    if (e.epoch.load(std::memory_order_acquire) != epoch) continue;  // partner: Inquiry::condemn
+    if (!e.is_of(epoch)) continue;
     Poison p{.index = e.element, .exit = e.signal == 0 ? e.exit : -1, .attempts = static_cast<int>(e.attempts), .peak_rss = e.peak_rss};
     if (e.signal) p.signal = signal_name(e.signal);
     if (e.timed_out) p.what = "over its deadline of " + fmt::format("{:g}", static_cast<double>(draft_.allowed_ns) * 1e-9) + " s";

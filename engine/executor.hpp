@@ -85,7 +85,7 @@ class Executor {
   std::uint64_t retries() const;
 
   Pool* pool() { return hands_->pool(); }
-  /** Something has run. */
+  /** Something may have run. With a journal alone. */
   bool has_posted() const { return posted_; }
   /** What a journal knows of the pass. */
   Ledger& ledger() { return ledger_; }

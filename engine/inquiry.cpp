@@ -1,8 +1,10 @@
 #include <cadre/engine/inquiry.hpp>
 
 #include <string.h>
+#include <xxhash.h>
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdio>
 #include <cstring>
 
@@ -15,7 +17,19 @@ namespace {
 
 constexpr std::uint64_t kPieceShare = 4;  // of a deadline, for pieces: they are at most half of the chunk
 
+template <class T>
+std::uint64_t hash_before_check(const T& it) {
+  return XXH3_64bits(&it, offsetof(T, check)) | 1;
+}
+
 }  // namespace
+
+std::uint64_t Search::hash() const noexcept { return hash_before_check(*this); }
+std::uint64_t PoisonEntry::hash() const noexcept { return hash_before_check(*this); }
+bool PoisonEntry::is_of(std::uint32_t pass_epoch) const noexcept {
+  const std::uint64_t told = check.load(std::memory_order_acquire);  // partner: Inquiry::condemn
+  return told != 0 && epoch == pass_epoch && told == hash();
+}
 
 Inquiry::Inquiry(const Work& work, const SlotPlace& place, std::uint32_t epoch, std::uint32_t chunk)
     : work_(work), place_(place), epoch_(epoch), chunk_(chunk), trouble_(protocol(reinterpret_cast<SlotTrouble*>(work.troubles)) + place.slot),
@@ -26,6 +40,7 @@ Search& Inquiry::now() const { return trouble_->search[trouble_->current.load(st
 void Inquiry::store(const Search& next) {
   const std::uint32_t other = ~trouble_->current.load(std::memory_order_relaxed) & 1;
   trouble_->search[other] = next;
+  trouble_->search[other].check = next.hash();
   trouble_->current.store(other, std::memory_order_release);  // partner: the acquire in now(), by the slot's next process
   place_.line->searching.store(next.stage == Stage::narrowing || next.stage == Stage::single, std::memory_order_relaxed);
 }
@@ -137,10 +152,11 @@ std::uint32_t Inquiry::condemn(const Search& s) {
   const std::uint64_t element = range_of(work_, chunk_).first + s.lo;
   const std::uint32_t taken = std::min<std::uint32_t>(list_->taken.load(), work_.most_poison);
   for (std::uint32_t i = 0; i < taken; ++i)
-    if (list_->entries[i].epoch.load(std::memory_order_acquire) == epoch_ && list_->entries[i].element == element) return i;
+    if (list_->entries[i].is_of(epoch_) && list_->entries[i].element == element) return i;
   const std::uint32_t at = list_->taken.fetch_add(1);
   if (at >= work_.most_poison) return at;
   PoisonEntry& e = list_->entries[at];
+  e.epoch = epoch_;
   e.chunk = chunk_;
   e.element = element;
   e.signal = s.signal;
@@ -154,7 +170,7 @@ std::uint32_t Inquiry::condemn(const Search& s) {
     list_->told[at] = {};
     if (seen.tried == s.judged) list_->told[at] = seen;
   }
-  e.epoch.store(epoch_, std::memory_order_release);  // partner: whoever reads the list
+  e.check.store(e.hash(), std::memory_order_release);  // partner: whoever reads the list
   return at;
 }
 
@@ -165,7 +181,7 @@ void Inquiry::load_skipped() {
   const std::uint32_t taken = std::min<std::uint32_t>(list_->taken.load(), work_.most_poison);
   for (std::uint32_t i = 0; i < taken; ++i) {
     const PoisonEntry& e = list_->entries[i];
-    if (e.epoch.load(std::memory_order_acquire) == epoch_ && e.chunk == chunk_) skipped_.push_back(e.element - range.first);
+    if (e.is_of(epoch_) && e.chunk == chunk_) skipped_.push_back(e.element - range.first);
   }
   std::sort(skipped_.begin(), skipped_.end());
 }

@@ -17,8 +17,12 @@ std::uint64_t check_of(const LedgerEntry& e, std::uint64_t generation) {
   return XXH3_64bits_withSeed(&e, offsetof(LedgerEntry, check), generation + 1);
 }
 
-PassStage stage_of(std::uint64_t at) { return static_cast<PassStage>(at & 0xff); }
-bool over_of(std::uint64_t at) { return (at >> 8 & 1) != 0; }
+// A value of 40 bits and a check of it, in one word.
+std::uint64_t sealed(std::uint64_t value, std::uint64_t seed) { return value << 24 | XXH3_64bits_withSeed(&value, sizeof value, seed) >> 40; }
+std::uint64_t value_of(std::uint64_t word) { return word >> 24; }
+
+PassStage stage_of(std::uint64_t at) { return static_cast<PassStage>(value_of(at) & 0x7f); }
+bool over_of(std::uint64_t at) { return (value_of(at) & 0x80) != 0; }
 
 std::uint64_t layout_of(const Work& w) {
   // What a work does not use is left from the one before.
@@ -56,19 +60,32 @@ void Ledger::keep() {
 }
 
 void Ledger::attach(std::uint64_t generation) {
-  if (page_->generation.load() != generation) {
+  const auto require = [](bool good, const char* what) {
+    if (!good) throw Error(std::string("the journal's ledger is damaged: ") + what, Error::Kind::damaged);
+  };
+  const std::uint64_t word = page_->generation.load(), at = page_->at.load(), of = value_of(word);
+  if (word == 0 && at == 0 && generation == 1) {  // killed before it was begun
     begin(generation);
     return;
   }
-  const auto refuse = [] { throw Error("the journal's memory is damaged: its ledger tells of what can not be"); };
-  const std::uint32_t count = page_->count.load();
-  if (count > LedgerPage::kMost || stage_of(page_->at.load()) > PassStage::digest) refuse();
+  require(word == sealed(of, 0) && (of == generation || of + 1 == generation), "it is of no checkpoint that the journal can have had");
+  require(stage_of(at) <= PassStage::digest && at == sealed(value_of(at), seed_of(stage_of(at))), "it tells of a stage that can not be");
+  if (of != generation) {
+    begin(generation);
+    return;
+  }
+  // An entry counts when it is whole, which the last one may be before `count` says so.
+  const std::uint32_t told = page_->count.load();
+  std::uint32_t count = 0;
+  while (count < LedgerPage::kMost && page_->entries[count].check == check_of(page_->entries[count], generation)) ++count;
+  require(count == told || count == told + 1, "its entries are not as many as it tells of");
   for (std::uint32_t i = 0; i < count; ++i) {
     const LedgerEntry& e = page_->entries[i];
-    if (e.check != check_of(e, generation) || !Arena::instance().adopt({e.address, e.bytes}, e.sparse != 0)) refuse();
+    require(Arena::instance().adopt({e.address, e.bytes}, e.sparse != 0), "it tells of memory that can not be");
     left_[{e.role, e.index}] = own_storage(reinterpret_cast<std::byte*>(e.address), e.bytes);
     known_[{e.role, e.index}] = e.address;
   }
+  page_->count.store(count);
 }
 
 void Ledger::begin(std::uint64_t generation) {
@@ -76,8 +93,8 @@ void Ledger::begin(std::uint64_t generation) {
   known_.clear();
   if (!page_) return;
   page_->count.store(0);
-  page_->at.store(0);
-  page_->generation.store(generation);
+  store_at(PassStage::none, false, epoch());
+  page_->generation.store(sealed(generation, 0));
 }
 
 std::shared_ptr<Storage> Ledger::found(Role role, std::uint32_t index, std::uint64_t bytes) {
@@ -96,7 +113,7 @@ void Ledger::append(Role role, std::uint32_t index, const Storage& storage, bool
   const std::uint32_t count = page_->count.load();
   CADRE_CHECK(count < LedgerPage::kMost);
   LedgerEntry e{static_cast<std::uint32_t>(role), index, reinterpret_cast<std::uint64_t>(storage.data()), storage.bytes(), sparse, 0, 0};
-  e.check = check_of(e, page_->generation.load());
+  e.check = check_of(e, value_of(page_->generation.load()));
   page_->entries[count] = e;
   page_->count.store(count + 1);
   known_[{e.role, e.index}] = e.address;
@@ -128,17 +145,26 @@ void Ledger::note(Role role, std::uint32_t index, const Storage& storage, bool s
   if (at == known_.end() || at->second != reinterpret_cast<std::uint64_t>(storage.data())) append(role, index, storage, sparse);
 }
 
-bool Ledger::fresh() const noexcept { return !page_ || stage_of(page_->at.load()) == PassStage::none; }
-bool Ledger::begun(PassStage stage) const noexcept { return page_ && stage_of(page_->at.load()) == stage && !over_of(page_->at.load()); }
+PassStage Ledger::stage() const noexcept { return stage_of(page_->at.load()); }
+bool Ledger::fresh() const noexcept { return !page_ || stage() == PassStage::none; }
+bool Ledger::begun(PassStage stage) const noexcept { return page_ && this->stage() == stage && !over_of(page_->at.load()); }
 bool Ledger::over(PassStage stage) const noexcept {
-  if (!page_) return false;
-  const std::uint64_t at = page_->at.load();
-  return stage_of(at) > stage || (stage_of(at) == stage && over_of(at));
+  return page_ && (this->stage() > stage || (this->stage() == stage && over_of(page_->at.load())));
 }
-std::uint32_t Ledger::epoch() const noexcept { return static_cast<std::uint32_t>(page_->at.load() >> 32); }
+std::uint32_t Ledger::epoch() const noexcept { return static_cast<std::uint32_t>(value_of(page_->at.load()) >> 8); }
+
+std::uint64_t Ledger::seed_of(PassStage stage) const noexcept {
+  const std::uint64_t covered[] = {stage == PassStage::none ? 0 : page_->layout[static_cast<std::size_t>(stage)].load(),
+                                   stage < PassStage::kernel ? 0 : page_->kernel_epoch.load()};
+  return XXH3_64bits(covered, sizeof covered);
+}
+
+void Ledger::store_at(PassStage stage, bool over, std::uint32_t epoch) noexcept {
+  page_->at.store(sealed(std::uint64_t{epoch} << 8 | std::uint64_t{over} << 7 | static_cast<std::uint64_t>(stage), seed_of(stage)));
+}
 
 void Ledger::require_layout(const Work& work) const {
-  if (page_->layout.load() != layout_of(work))
+  if (page_->layout[static_cast<std::size_t>(stage())].load() != layout_of(work))
     throw Error(
         "the journal's pass was cut, or is laid out, in another way than this program does it with these options: carry on with those that "
         "it was begun with");
@@ -146,13 +172,13 @@ void Ledger::require_layout(const Work& work) const {
 
 void Ledger::begin_stage(PassStage stage, std::uint32_t epoch, const Work& work) {
   if (!page_) return;
-  page_->layout.store(layout_of(work));
+  page_->layout[static_cast<std::size_t>(stage)].store(layout_of(work));
   if (stage == PassStage::kernel) page_->kernel_epoch.store(epoch);
-  page_->at.store(std::uint64_t{epoch} << 32 | static_cast<std::uint64_t>(stage));
+  store_at(stage, false, epoch);
 }
 
 void Ledger::end_stage(PassStage stage) {
-  if (page_) page_->at.store(std::uint64_t{epoch()} << 32 | 0x100 | static_cast<std::uint64_t>(stage));
+  if (page_) store_at(stage, true, epoch());
 }
 
 }  // namespace cadre

@@ -3,8 +3,10 @@
    written by the caller alone; a pass changes it with plain stores, in an order in which a kill at any instruction leaves something true:
 
      entries      appended before the memory is used; `count` is stored last
-     at           {epoch, stage, over}: stored when the board has the stage's job but nobody can claim of it yet, and again when all of it is done
-     generation   of the checkpoint that the pass follows; stored last when a ledger is begun. Another one: nothing of the ledger counts
+     at           {epoch, over, stage}: stored when the board has the stage's job but nobody can claim of it yet, and again when all of it is done
+     generation   of the checkpoint that the pass follows; stored last when a ledger is begun. The one before: nothing of the ledger counts
+
+   Each of them carries a check of its own bits in the same store, so that a damaged one is told from one that a kill left.
 
    A program that carries on plans the pass again, which is deterministic, is given the same memory for the same roles, leaves out the stages that are
    over and attaches to the one that was begun. Without a journal memory is simply allocated. */
@@ -37,9 +39,9 @@ static_assert(sizeof(LedgerEntry) == 40);
 
 struct LedgerPage {
   static constexpr std::uint32_t kMost = kMaxWorkers + 256;
-  std::atomic<std::uint64_t> generation;
-  std::atomic<std::uint64_t> at;      // epoch << 32 | over << 8 | stage
-  std::atomic<std::uint64_t> layout;  // hash of how the stage's work is cut and laid out, stored before `at`
+  std::atomic<std::uint64_t> generation;  // 0: no ledger was begun yet. This and the next: 40 bits, and a check of 24
+  std::atomic<std::uint64_t> at;          // epoch << 8 | over << 7 | stage; its check covers the stage's layout and, from the kernel on, kernel_epoch
+  std::atomic<std::uint64_t> layout[6];   // by stage, hash of how its work is cut and laid out: stored before `at`
   std::atomic<std::uint32_t> count;
   std::atomic<std::uint32_t> kernel_epoch;  // of the kernel stage, for what was written down under it
   LedgerEntry entries[kMost];
@@ -54,7 +56,7 @@ class Ledger {
 
   /** From now on it is kept, in the next place of the arena that is free. */
   void keep();
-  /** Takes up what an earlier program left there, if it is of this generation. Throws Error when it is damaged. */
+  /** Takes up what an earlier program left there, if it is of this generation. Throws Error (damaged). */
   void attach(std::uint64_t generation);
   /** A new pass follows the checkpoint of that number: everything before it is forgotten. */
   void begin(std::uint64_t generation);
@@ -71,6 +73,7 @@ class Ledger {
   bool fresh() const noexcept;
   bool begun(PassStage stage) const noexcept;
   bool over(PassStage stage) const noexcept;
+  /** Of the last stage that was begun, in this pass or before; 0: none was. */
   std::uint32_t epoch() const noexcept;
   std::uint32_t kernel_epoch() const noexcept { return page_->kernel_epoch.load(); }
   /** Throws Error unless the stage that was begun had this layout. */
@@ -79,6 +82,9 @@ class Ledger {
   void end_stage(PassStage stage);
 
  private:
+  PassStage stage() const noexcept;
+  std::uint64_t seed_of(PassStage stage) const noexcept;
+  void store_at(PassStage stage, bool over, std::uint32_t epoch) noexcept;
   std::shared_ptr<Storage> found(Role role, std::uint32_t index, std::uint64_t bytes);
   void append(Role role, std::uint32_t index, const Storage& storage, bool sparse);
 

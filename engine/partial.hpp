@@ -22,6 +22,9 @@ constexpr std::uint64_t kBlockEntries = 512;     // sparse: entries from one sto
 struct alignas(64) PartHeader {
   std::uint64_t to;      // the part is elements [from, to) of the chunk
   std::uint64_t pages;   // sparse: pages in use
+  std::uint64_t check;   // of both, for the next program: stored before the record is ready
+
+  std::uint64_t hash() const noexcept { return (to * 0x9e3779b97f4a7c15u ^ (pages + 1)) * 0xbf58476d1ce4e5b9u; }
 };
 
 /** The image of a sparse block: how far the block has got while the record says `saved`. Entries before the last that was begun have been combined; that one

@@ -25,15 +25,20 @@ struct Witness {
   Frame frames[kMaxFrames];    // innermost first
 };
 
-/** An element that fails alone, every time. */
+/** An element that fails alone, every time. It counts when `check` is there. */
 struct PoisonEntry {
-  std::atomic<std::uint32_t> epoch;  // of the pass; stored last
+  std::uint32_t epoch;               // of the pass
   std::uint32_t chunk;
   std::uint64_t element;             // of the index space
   std::int32_t signal, exit;         // 0, -1: none
   std::uint32_t timed_out, out_of_memory;
-  std::uint32_t attempts;
+  std::uint32_t attempts, unused;
   std::uint64_t peak_rss;
+  std::atomic<std::uint64_t> check;  // hash of the above, never 0; stored last. 0: there is none
+
+  std::uint64_t hash() const noexcept;
+  /** Whether it is one of that pass. */
+  bool is_of(std::uint32_t pass_epoch) const noexcept;
 };
 
 struct PoisonList {
@@ -60,6 +65,9 @@ struct Search {
   std::int32_t signal, exit;    // of the last failure
   std::uint32_t timed_out, out_of_memory;
   std::uint64_t peak_rss;
+  std::uint64_t check;          // hash of the above, for the next program; 0: there is none
+
+  std::uint64_t hash() const noexcept;
 };
 
 /** One per slot. Of the two searches `current` says which holds: the other is written, then `current`. */

@@ -13,8 +13,8 @@
    one; the words live in memory that is never used for anything else. A worker reads the description of a job only after
    it has claimed a chunk of it: from then on the job can not end. Everything but the words is a hint.
 
-   Where the arena is a journal's, a board outlives its processes. The next program attaches to it: cancelled chunks are pending again, abandoned
-   ones are the slot's that has the record of them, and behind a gate, which is opened when the job's description is there, a new process in every slot begins by
+   Where the arena is a journal's, a board outlives its processes. The next program attaches to it, if words and slots agree, and believes nothing else of it:
+   cancelled chunks are pending again, abandoned ones are the slot's that has the record of them, and behind a gate, which is opened when the job's description is there, a new process in every slot begins by
    finishing its record, as a successor in any slot does. */
 #include <atomic>
 #include <cstdint>
@@ -27,7 +27,8 @@ constexpr std::uint64_t kMaxChunks = 1u << 24;
 constexpr int kMaxWorkers = 1024;
 
 namespace chunk_state {
-constexpr std::uint32_t pending = 0, done = 0xffffffff, abandoned = 0xfffffffe, cancelled = 0xfffffffd;
+// In a journal a byte may be damaged: the three differ in two bytes from one another and from everything else.
+constexpr std::uint32_t pending = 0, done = 0xffffffff, abandoned = 0xffff0000, cancelled = 0xff00ff00;
 constexpr bool claimed(std::uint32_t state) { return state != pending && state < cancelled; }
 }  // namespace chunk_state
 
@@ -58,6 +59,7 @@ struct Board {
   std::atomic<std::uint32_t> chunks;             // read without care by workers that wake late, hence atomic
   std::atomic<std::uint32_t> ordered;            // claim the lowest pending chunk
   std::uint32_t workers;                         // slots: more than `active` where an earlier program had more
+  std::atomic<std::uint32_t> kept_workers;       // the same and its complement, for the next program
   std::uint32_t active;                          // slots that are to work; the others finish their records and retire
   std::atomic<std::uint32_t> gate;               // 1: shut, processes wait before they look at anything; futex
   std::uint32_t spinners;                        // how many idle workers may spin

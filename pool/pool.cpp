@@ -38,6 +38,13 @@ struct Shared {
   std::byte* memory;
 };
 
+std::uint32_t kept_workers(const Board& board) {
+  const std::uint32_t word = board.kept_workers.load(), workers = word >> 16;
+  if ((~word & 0xffff) != workers || workers < 1 || workers > kMaxWorkers)
+    throw Error("the journal's board is damaged: it tells of a number of slots that can not be", Error::Kind::damaged);
+  return workers;
+}
+
 // Everything has its place whatever the number of workers, so that the next program finds it with another number.
 Shared make_board(int workers, bool attach) {
   Arena& arena = Arena::instance();
@@ -45,27 +52,35 @@ Shared make_board(int workers, bool attach) {
   constexpr std::size_t words_at = (watches_at + kMaxWorkers * sizeof(SlotWatch) + 4095) / 4096 * 4096;
   std::byte* memory = arena.reserve(words_at + kMaxChunks * sizeof(std::uint64_t));
   auto* board = reinterpret_cast<Board*>(memory);
+  std::uint32_t kept = 0;
   try {
     arena.secure(memory, words_at);
-    if (attach && (board->workers < 1 || board->workers > kMaxWorkers)) throw Error("the board of the journal's job is damaged");
+    if (attach) kept = kept_workers(*board);
   } catch (...) {
     arena.release(memory);
     throw;
   }
-  if (!attach) board = new (memory) Board{};
+  if (!attach) new (memory) Board{};
   board->lines = reinterpret_cast<SlotLine*>(memory + lines_at);
   board->watches = reinterpret_cast<SlotWatch*>(memory + watches_at);
   board->words = reinterpret_cast<std::atomic<std::uint64_t>*>(memory + words_at);  // fresh memory is zero: epoch 0, pending
   board->active = static_cast<std::uint32_t>(workers);
-  board->workers = attach ? std::max(board->workers, board->active) : board->active;
+  board->workers = std::max(kept, board->active);
+  board->kept_workers.store(board->workers << 16 | (~board->workers & 0xffff));
   board->gate.store(attach);
   board->shutdown.store(0);
   board->dead.store(0);
+  board->failure.store(0);
+  board->failure_told.store(0);
+  board->finished.store(0);
   board->caller.store(static_cast<std::uint32_t>(CallerIs::away));
   board->unfilled.store(0);
   board->zygote.store(0);
   board->standby.store(0);
-  for (std::uint32_t slot = 0; slot < board->workers; ++slot) board->watches[slot].pid.store(0);
+  for (std::uint32_t slot = 0; attach && slot < board->workers; ++slot) {
+    new (&board->watches[slot]) SlotWatch{};
+    for (auto* count : {&board->lines[slot].keeps, &board->lines[slot].searching}) count->store(0);
+  }
   return {board, memory};
 }
 
@@ -187,20 +202,33 @@ struct Pool::Impl {
   }
 
   [[noreturn]] static void refuse(const std::string& why) {
-    throw Error("the board does not have the job that the journal tells of: " + why);
+    throw Error("the journal's board is damaged: " + why, Error::Kind::damaged);
+  }
+  static void refuse(std::uint64_t chunk, const std::string& why) { refuse("chunk " + std::to_string(chunk) + " " + why); }
+
+  static bool owns(const Board& board, std::uint32_t slot, std::uint32_t epoch, std::uint64_t chunks) {
+    const std::uint64_t hint = board.lines[slot].hint.load();
+    return epoch_of(hint) == epoch && state_of(hint) < chunks && board.words[state_of(hint)].load() == chunk_word(epoch, slot + 1);
+  }
+
+  // A claimed chunk is that of its slot's hint, or no process would ever finish it.
+  void require_words(std::uint32_t epoch, std::uint64_t chunks) const {
+    const Board& board = *shared.board;
+    for (std::uint64_t c = 0; c < chunks; ++c) {
+      const std::uint64_t word = board.words[c].load();
+      const std::uint32_t state = state_of(word);
+      if (epoch_of(word) != epoch) refuse(c, "is of job " + std::to_string(epoch_of(word)) + " instead of " + std::to_string(epoch));
+      if (state == chunk_state::pending || state == chunk_state::done || state == chunk_state::abandoned || state == chunk_state::cancelled) continue;
+      if (state > board.workers) refuse(c, "is claimed by slot " + std::to_string(state - 1) + " of " + std::to_string(board.workers));
+      if (board.lines[state - 1].hint.load() != chunk_word(epoch, static_cast<std::uint32_t>(c)))
+        refuse(c, "is claimed by slot " + std::to_string(state - 1) + ", which knows nothing of it");
+    }
   }
 
   // The job that an earlier program left on the board. Nobody works on it: the gate is shut. Returns how many chunks are done.
   std::uint64_t take_over(std::uint32_t epoch, std::uint64_t chunks) {
     Board& board = *shared.board;
-    for (std::uint64_t c = 0; c < chunks; ++c) {
-      const std::uint64_t word = board.words[c].load();
-      if (epoch_of(word) != epoch)
-        refuse("chunk " + std::to_string(c) + " is of job " + std::to_string(epoch_of(word)) + " instead of " + std::to_string(epoch));
-      if (chunk_state::claimed(state_of(word)) && state_of(word) > board.workers)
-        refuse("chunk " + std::to_string(c) + " is claimed by slot " + std::to_string(state_of(word) - 1) + " of " +
-               std::to_string(board.workers));
-    }
+    require_words(epoch, chunks);
     // An abandoned chunk goes back to its slot, whose hint names it: first to one with a record, which is of that chunk, for one without may only have tried to
     // claim it. Left to whoever is free it might be left for good, where all slots hold later chunks of a job in order and wait for its turn.
     for (const bool recorded : {true, false})
@@ -209,16 +237,31 @@ struct Pool::Impl {
         if (epoch_of(hint) != epoch || state_of(hint) >= chunks || (board.lines[s].record.load() != Record{}.packed()) != recorded) continue;
         std::uint64_t abandoned = chunk_word(epoch, chunk_state::abandoned);
         board.words[state_of(hint)].compare_exchange_strong(abandoned, chunk_word(epoch, s + 1));
+        // The record is cleared before the hint is stored for a claim.
+        if (recorded && abandoned != chunk_word(epoch, chunk_state::abandoned) && abandoned != chunk_word(epoch, chunk_state::done) &&
+            abandoned != chunk_word(epoch, s + 1))
+          refuse(state_of(hint), "is not that of slot " + std::to_string(s) + ", which has a record of it");
       }
-    for (std::uint64_t c = 0; c < chunks; ++c)
-      if (const std::uint32_t state = state_of(board.words[c].load()); state == chunk_state::abandoned || state == chunk_state::cancelled)
-        board.words[c].store(chunk_word(epoch, chunk_state::pending));
+    for (std::uint64_t c = 0; c < chunks; ++c) {
+      const std::uint32_t state = state_of(board.words[c].load());
+      if (state == chunk_state::abandoned) refuse(c, "was given up, but by no slot");
+      if (state == chunk_state::cancelled) board.words[c].store(chunk_word(epoch, chunk_state::pending));
+    }
+    forget_idle(epoch, chunks);
     const std::uint64_t done = count_done(epoch, chunks);
-    board.failure.store(0);
-    board.failure_told.store(0);
     board.finished.store(done == chunks ? epoch : 0);
     board.done.store(chunk_word(epoch, static_cast<std::uint32_t>(done)));
     return done;
+  }
+
+  // What the slots say that own nothing of the job.
+  void forget_idle(std::uint32_t epoch, std::uint64_t chunks) {
+    Board& board = *shared.board;
+    for (std::uint32_t s = 0; s < board.workers; ++s) {
+      if (owns(board, s, epoch, chunks)) continue;
+      board.lines[s].hint.store(0);
+      board.lines[s].record.store(Record{}.packed());
+    }
   }
 
   void wake_workers(std::uint64_t chunks) {
@@ -263,6 +306,7 @@ Pool::~Pool() = default;
 
 int Pool::workers() const noexcept { return impl_->options.workers; }
 int Pool::slots() const noexcept { return static_cast<int>(impl_->shared.board->workers); }
+void Pool::set_epoch(std::uint32_t epoch) noexcept { impl_->shared.board->epoch.store(epoch); }
 std::uint32_t Pool::next_epoch() const noexcept { return impl_->shared.board->epoch.load() + 1; }
 Board& Pool::board() noexcept { return *impl_->shared.board; }
 pid_t Pool::zygote() const noexcept { return impl_->shared.board->zygote.load(); }
@@ -273,13 +317,11 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
   if (chunks == 0) return {.complete = true};
   Board& board = *impl_->shared.board;
   PoolResult result;
-  // Attached: the epoch is that of the words. It may be one ahead of the board's, if the last program died in between.
-  const std::uint32_t epoch = continuation.attach ? epoch_of(board.words[0].load()) : next_epoch();
+  const std::uint32_t epoch = continuation.attach ? continuation.attach : next_epoch();
   if (continuation.attach) {
-    if (epoch != board.epoch.load() && epoch != next_epoch())
-      Impl::refuse("it is job " + std::to_string(epoch) + " after job " + std::to_string(board.epoch.load()));
     result.found_done = impl_->take_over(epoch, chunks);
   } else {
+    if (board.gate.load()) impl_->forget_idle(epoch, 0);
     Arena::instance().secure(board.words, chunks * sizeof(std::uint64_t));
     board.write_words(epoch, chunks);
   }

@@ -24,8 +24,8 @@ struct PoolOptions {
 
 /** For jobs that outlive the program. */
 struct Continuation {
-  bool attach = false;  // the job is the one that the board has: what is done stays done, slots finish their records
-  std::function<void(std::uint32_t epoch)> ready;  // called when the board is written, before anything of the job can be claimed
+  std::uint32_t attach = 0;  // epoch of the job that the board has: what is done stays done, slots finish their records; 0: a new job
+  std::function<void(std::uint32_t epoch)> ready;  // called when the board is written, before anything of the job can be claimed; may throw
 };
 
 /** How a job went. */
@@ -57,11 +57,13 @@ class Pool {
   int workers() const noexcept;
   /** Slots that may own something: workers(), or more when the pool was attached to a board that has more. */
   int slots() const noexcept;
+  /** Of a board that was attached to: the last job's epoch, which the board itself is not believed. Before the first run(). */
+  void set_epoch(std::uint32_t epoch) noexcept;
   /** The epoch that the next run() gives its job; what belongs to it can be prepared before. */
   std::uint32_t next_epoch() const noexcept;
   /** Runs chunks 0 .. chunks - 1 (at most kMaxChunks) and waits until they are done or the job has failed. `ordered`: chunks are claimed lowest
       first. `look` (may be empty) is called about ten times a second with the number of chunks done, and returns what to do. Caller only,
-      one thread at a time. Throws Error when the pool itself is lost, or the board to attach to does not have this job. */
+      one thread at a time. Throws Error when the pool itself is lost; (damaged) when the board to attach to can not be what a program left of this job. */
   PoolResult run(std::uint64_t chunks, bool ordered, const std::function<Stop(std::uint64_t done)>& look = {},
                  const Continuation& continuation = {});
 

@@ -8,8 +8,9 @@ namespace cadre {
 /** Thrown for set-up, files, memory and bad input; never between fork and _exit, never across a process. */
 class Error : public std::runtime_error {
  public:
-  /** What the command line makes of it: `usage` is exit 2 (nothing was started), `failed` is exit 1 (the job failed). */
-  enum class Kind { usage, failed };
+  /** What the command line makes of it: `usage` is exit 2 (nothing was started), `failed` is exit 1 (the job failed). `damaged`: what an earlier program left
+      to go on with is not as it left it; who knows what that was says what to do, and makes it one of the others. */
+  enum class Kind { usage, failed, damaged };
   explicit Error(const std::string& message, Kind kind = Kind::usage) : std::runtime_error(message), kind_(kind) {}
   Kind kind() const noexcept { return kind_; }
 

@@ -20,19 +20,20 @@ import numpy as np
 PROGRAM, CASE = os.path.abspath(sys.argv[1]), sys.argv[2]
 PLUGIN = os.path.abspath(sys.argv[3]) if len(sys.argv) > 3 else ""  # doze.c
 START = ["--start", sys.argv[4]] if len(sys.argv) > 4 else []
+PAGE = 4096
 ROUNDS = int(os.environ.get("CADRE_JOURNAL_ROUNDS", "3"))
 
 
 class Run:
     """One run of the program to its end."""
 
-    def __init__(self, *arguments, folder, environment=None, limit=None):
+    def __init__(self, *arguments, folder, environment=None, limit=None, timeout=100):
         command = [PROGRAM, "run", *map(str, arguments), *([] if "--backend" in arguments else START)]
         if "--json" not in command:
             command.append("--json")
         if limit:
             command = ["bash", "-c", f'{limit}; exec "$@"', "bash", *command]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, env={**os.environ, **(environment or {})}, timeout=100)
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, errors="replace", env={**os.environ, **(environment or {})}, timeout=timeout)
         self.exit, self.err, self.out = done.returncode, done.stderr, done.stdout
         self.report = json.loads(done.stdout) if done.stdout.strip() else {}
 
@@ -359,28 +360,141 @@ out = ["histogram.npy"]
         (self.folder / "away").rename(arena)
         self.expect_goes_on(arguments)
 
-    def damaged_ledgers_are_refused(self):
-        arguments = self.killed_in_the_middle("doze_sum")
+    # ---- damaged memory: each control word that a resumed run looks at ----
+
+    def snapshot(self):
+        """What a kill left, as {file: its bytes} and the arena as {offset: page that is not zero}."""
         arena = self.folder / "j" / "journal.arena"
-        resume = [*arguments, "--journal", "j", "--resume"]
-        # The ledger is where generation 1 follows an entry count and the entries: found by the address of the arena in its first entry.
-        base = json.loads((self.folder / "j" / "journal").read_bytes().split(b"\n", 1)[1])["arena"][0]
-        with open(arena, "r+b") as f:
-            f.seek(64 << 20)
-            head = f.read(192 << 20)
-            at = next(i for i in range(0, len(head) - 64, 4096) if int.from_bytes(head[i : i + 8], "little") == 1 and 0 < int.from_bytes(head[i + 24 : i + 28], "little") < 100
-                      and base < int.from_bytes(head[i + 40 : i + 48], "little") < base + (1 << 40))
-            for offset in (24, 32, 41, 48, 66):
-                f.seek((64 << 20) + at + offset)
-                byte = f.read(1)[0]
-                f.seek((64 << 20) + at + offset)
-                f.write(bytes([byte ^ 0x40]))
-                f.flush()
-                self.expect_refused(self.run(*resume), "damaged")
-                f.seek((64 << 20) + at + offset)
-                f.write(bytes([byte]))
-                f.flush()
-        self.expect_goes_on(arguments)
+        pages = {}
+        with open(arena, "rb") as f:
+            size, at = os.fstat(f.fileno()).st_size, 0
+            while at < size:
+                try:
+                    at = os.lseek(f.fileno(), at, os.SEEK_DATA) // PAGE * PAGE
+                except OSError:
+                    break
+                end = os.lseek(f.fileno(), at, os.SEEK_HOLE)
+                while at < end:
+                    page = os.pread(f.fileno(), PAGE, at)
+                    if page.count(0) != len(page):
+                        pages[at] = page
+                    at += PAGE
+        files = [self.folder / "j" / "journal", *self.folder.glob(".*.tmp")]
+        return {f: f.read_bytes() for f in files}, size, pages
+
+    def put_back(self, snapshot, flip=None):
+        """`flip`: (offset, bits) of the arena to be changed."""
+        files, size, pages = snapshot
+        shutil.rmtree(self.folder / "j")
+        (self.folder / "j").mkdir()
+        for file, content in files.items():
+            file.write_bytes(content)
+        with open(self.folder / "j" / "journal.arena", "xb") as f:
+            os.truncate(f.fileno(), size)
+            for at, page in pages.items():
+                os.pwrite(f.fileno(), page, at)
+            if flip:
+                page = pages.get(flip[0] // PAGE * PAGE, bytes(PAGE))
+                os.pwrite(f.fileno(), bytes([page[flip[0] % PAGE] ^ flip[1]]), flip[0])
+
+    def control_words(self, snapshot):
+        """{what: [offset of each byte]} in the arena, None where no chunks were running. As laid out by engine/ledger.hpp, pool/board.hpp, pool/slot.hpp, engine/work.hpp and engine/poison.hpp."""
+        files, size, pages = snapshot
+        base = json.loads(files[self.folder / "j" / "journal"].split(b"\n", 1)[1])["arena"][0]
+        number = lambda at, length=8: int.from_bytes(pages.get(at // PAGE * PAGE, bytes(PAGE))[at % PAGE : at % PAGE + length], "little")
+        board = next((at for at in sorted(pages) if 0 < number(at + 12, 4) <= 1024 and number(at + 16, 4) == number(at + 12, 4) << 16 ^ number(at + 12, 4) ^ 0xFFFF), None)
+        if board is None:
+            return None
+        ledger = board - (4 << 20)
+        entries, workers, chunks = number(ledger + 64, 4), number(board + 12, 4), number(board + 4, 4)
+        words = board + (384 + 1024 * 128 + PAGE - 1) // PAGE * PAGE
+        states = [number(words + 8 * c, 4) for c in range(chunks)]
+        if chunks < 2 or all(state == 0xFFFFFFFF for state in states) or not any(states):
+            return None
+        fields = {
+            "ledger": range(ledger, ledger + 72 + 40 * entries),
+            "board": range(board, board + 344),
+            "records": [board + 384 + 64 * slot + i for slot in range(workers) for i in range(8)],
+            "slots": [board + 384 + 64 * slot + i for slot in range(workers + 1) for i in range(8, 64)],
+            "watches": range(board + 384 + 1024 * 64, board + 384 + 1024 * 64 + 64 * workers),
+            "words": range(words, words + 8 * chunks),
+        }
+        for entry in range(ledger + 72, ledger + 72 + 40 * entries, 40):
+            at, length = number(entry + 8) - base, number(entry + 16)
+            if number(entry, 4) == 3:
+                fields["segments"] = [at + s + i for s in range(0, length, 64) for i in range(12)]
+            if number(entry, 4) == 4:
+                stride = length // 1024
+                fields["parts"] = [at + slot * stride + i for slot in range(workers) for i in range(24)]
+        # What is written down of kernels that fail lies before the ledger, on pages that are not zero where one has failed.
+        fields["troubles"] = [at + i for at in pages if (6 << 20) < ledger - at < (120 << 20) for i in range(PAGE) if pages[at][i]]
+        return fields
+
+    def flipped_words(self, arguments, name, moments, seconds, exit=0):
+        """Flips bits and bytes of the control words of a job killed at some moments. It is refused, with the remedy, or ends as if nothing had been."""
+        undisturbed = self.run(*arguments)
+        expect_equal(undisturbed.exit, exit, undisturbed.err)
+        seconds = float(os.environ.get("CADRE_JOURNAL_FLIPS", seconds))  # with enough of them, all
+        count = {"refused": 0, "the same": 0, "another result": 0}
+        for moment in range(moments):
+            for attempt in range(200):
+                fields = None
+                for file in self.folder.glob(".*.tmp"):
+                    file.unlink()
+                killed = run_and_kill(self.folder, [*arguments, *self.journal()], self.random.uniform(0.03, 0.3))
+                if killed and all((self.folder / "j" / file).exists() for file in ("journal", "journal.arena")):
+                    left = self.snapshot()
+                    fields = self.control_words(left)
+                if fields:
+                    break
+            expect(fields, "no kill met the job while chunks ran")
+            tries = [(what, at, bits) for what, offsets in fields.items() for at in offsets for bits in (1 << self.random.randrange(8), 0xFF)]
+            self.random.shuffle(tries)
+            end = time.monotonic() + seconds / moments
+            kinds = [[t for t in tries if t[0] == what] for what in fields]
+            tries = [kind[i] for i in range(max(map(len, kinds))) for kind in kinds if i < len(kind)]  # of each kind in turn
+            for what, at, bits in tries:
+                if time.monotonic() > end:
+                    break
+                self.put_back(left, (at, bits))
+                where = f"{name}: byte {at:#x} of {what} with bits {bits:#x} changed:"
+                try:
+                    run = Run(*arguments, "--journal", "j", "--resume", folder=self.folder, timeout=20)
+                except subprocess.TimeoutExpired:
+                    raise AssertionError(f"{where} hangs") from None
+                expect(run.exit in (exit, 2), where, "exit", run.exit, run.err)
+                if run.exit == 2:
+                    expect("damaged" in run.err and "remove j and the temporaries" in run.err or "cut, or is laid out" in run.err, where, run.err)
+                    count["refused"] += 1
+                elif run.digest == undisturbed.digest:
+                    count["the same"] += 1
+                else:  # a record may tell of another place that is possible; the rest may not
+                    expect(what == "records", where, "another result")
+                    count["another result"] += 1
+            self.put_back(left)
+            expect_equal(self.run(*arguments, "--journal", "j", "--resume").digest, undisturbed.digest, "with nothing changed")
+        print(name, {what: len(offsets) for what, offsets in fields.items()}, count)
+        expect(count["refused"] > 0, "nothing was refused")
+
+    def damaged_memory_of_a_map(self):
+        self.save("t.npy", np.full(120, 0.002))
+        self.flipped_words(["doze", "--in", "t.npy", "--out", "n.npy", "--plugin", PLUGIN, "--workers", 2, "--chunk", 1], "map", 2, 4)
+
+    def damaged_memory_of_ordered_sums(self):
+        self.save("key.npy", self.numbers.integers(0, 30_000, 300_000).astype(np.int32))
+        self.save("x.npy", self.numbers.normal(size=300_000))
+        self.flipped_words(["group_sum", "--in", "key.npy", "--in", "x.npy", "--out", "sum=s.npy", "--workers", 3, "--chunk", 600], "ordered sums", 2, 6)
+
+    def damaged_memory_of_a_sparse_histogram(self):
+        self.save("x.npy", self.numbers.random(400_000))
+        self.flipped_words(["histogram", "--in", "x.npy", "--param", "bins=1000000", "--param", "lo=0", "--param", "hi=1", "--out", "h.npy", "--workers", 3, "--chunk", 4000], "sparse histogram", 2, 5)
+
+    def damaged_memory_of_a_job_that_skips(self):
+        naps = np.full(60, 0.002)
+        naps[[0, 7, 41, 42, 59]] = -1
+        self.save("t.npy", naps)
+        for kernel in ("doze", "doze_sum"):
+            self.flipped_words([kernel, "--in", "t.npy", "--out", "n.npy", "--plugin", PLUGIN, "--workers", 2, "--chunk", 4, "--retries", 0, "--on-poison", "skip"], kernel, 1, 3, exit=3)
 
     def a_journal_in_use_is_refused(self):
         self.save("t.npy", np.full(100, 0.01))

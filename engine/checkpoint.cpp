@@ -344,17 +344,17 @@ JournalText parse_journal_body(std::string_view body, const std::string& path) {
     check(t);
     return t;
   } catch (const Json::exception& e) {
-    throw Error(path + ": the journal is damaged: " + std::string(e.what()).substr(0, 200));
+    throw Error(path + ": the journal is damaged: " + std::string(e.what()).substr(0, 200), Error::Kind::damaged);
   } catch (const Error& e) {
-    throw Error(path + ": the journal is damaged: " + e.what());
+    throw Error(path + ": the journal is damaged: " + e.what(), Error::Kind::damaged);
   }
 }
 
 JournalText parse_journal(std::span<const std::byte> bytes, const std::string& path) {
   const std::string_view all(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (!all.starts_with(kMagic)) throw Error(path + ": is not a journal of cadre, or its first bytes are damaged");
+  if (!all.starts_with(kMagic)) throw Error(path + ": is not a journal of cadre, or its first bytes are damaged", Error::Kind::damaged);
   if (all.size() > kMostJournalBytes)
-    throw Error(path + ": the journal is damaged: larger than " + std::to_string(kMostJournalBytes) + " bytes");
+    throw Error(path + ": the journal is damaged: larger than " + std::to_string(kMostJournalBytes) + " bytes", Error::Kind::damaged);
   const std::size_t end = all.substr(0, 128).find('\n');
   const auto number = [&](const char*& at, const char* last, std::uint64_t& value) {
     const auto [next, failure] = std::from_chars(at, last, value);
@@ -365,17 +365,17 @@ JournalText parse_journal(std::span<const std::byte> bytes, const std::string& p
   const char* at = all.data() + kMagic.size();
   const char* last = all.data() + (end == std::string_view::npos ? all.size() : end);
   std::uint64_t version = 0, length = 0;
-  if (!number(at, last, version)) throw Error(path + ": the journal is truncated or damaged: its first line is no head");
+  if (!number(at, last, version)) throw Error(path + ": the journal is truncated or damaged: its first line is no head", Error::Kind::damaged);
   if (version != kJournalVersion)
     throw Error(path + ": the journal is of version " + std::to_string(version) + "; this program reads version " +
                 std::to_string(kJournalVersion) + ": carry on with the program that began it");
   if (!number(at, last, length) || end == std::string_view::npos || last - at != 32)
-    throw Error(path + ": the journal is truncated or damaged: its first line is no head");
+    throw Error(path + ": the journal is truncated or damaged: its first line is no head", Error::Kind::damaged);
   const std::string_view body = all.substr(end + 1);
   if (body.size() < length)
-    throw Error(path + ": the journal is truncated: it has " + std::to_string(body.size()) + " bytes of " + std::to_string(length));
+    throw Error(path + ": the journal is truncated: it has " + std::to_string(body.size()) + " bytes of " + std::to_string(length), Error::Kind::damaged);
   if (body.size() > length || std::string_view(at, 32) != checksum(body, kJournalVersion))
-    throw Error(path + ": the journal is damaged: its checksum is not that of its text");
+    throw Error(path + ": the journal is damaged: its checksum is not that of its text", Error::Kind::damaged);
   return parse_journal_body(body, path);
 }
 

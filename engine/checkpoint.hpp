@@ -71,8 +71,8 @@ struct JournalText {
 
 std::string to_text(const JournalText&);
 
-/** Reads what to_text wrote, from bytes that may be anything. Throws Error "PATH: reason": not a journal, another version, truncated, damaged (the checksum),
-    or telling of what can not be. */
+/** Reads what to_text wrote, from bytes that may be anything. Throws Error "PATH: reason": another version; (damaged) not a journal, truncated, damaged (the
+    checksum), or telling of what can not be. */
 JournalText parse_journal(std::span<const std::byte> bytes, const std::string& path);
 /** The part behind the first line, whose checksum that line has; the same errors. */
 JournalText parse_journal_body(std::string_view body, const std::string& path);

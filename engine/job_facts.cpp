@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <cstdio>
+#include <ctime>
 #include <set>
 
 #include <cadre/engine/step.hpp>
@@ -23,6 +25,16 @@ std::string value(const cadre_value& v) {
   char text[32];
   std::snprintf(text, sizeof text, "%.17g", v.real);
   return text;
+}
+
+/** To the nanosecond, for it is compared. */
+std::string time_text(const timespec& time) {
+  struct tm utc {};
+  if (!gmtime_r(&time.tv_sec, &utc)) return std::to_string(time.tv_sec) + " s and " + std::to_string(time.tv_nsec) + " ns";
+  char text[64], all[96];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &utc);
+  std::snprintf(all, sizeof all, "%s.%09ld UTC", text, time.tv_nsec);
+  return all;
 }
 
 }  // namespace
@@ -53,10 +65,8 @@ std::vector<Fact> input_facts(const Job& job, const KernelTable& table) {
       struct stat status {};
       if (stat(path.c_str(), &status) != 0) throw_errno("look at " + path, errno);
       const NpyInfo info = inspect_npy(path);
-      char when[64];
-      std::snprintf(when, sizeof when, "%lld.%09ld", static_cast<long long>(status.st_mtim.tv_sec), status.st_mtim.tv_nsec);
       facts.push_back({"input " + path, std::to_string(status.st_size) + " bytes of " + name_of(info.type) + " " + to_string(info.shape) +
-                                            ", changed at " + when});
+                                            ", changed at " + time_text(status.st_mtim)});
     }
     for (const std::string& name : step.outputs)
       if (!name.empty()) known.insert(place(job, name));

@@ -167,7 +167,7 @@ void Journal::read(bool resume) {
                 "anew in another directory");
   if (finished()) unlink(file("journal.arena").c_str());  // its program may have been killed before it did
   if (!finished() && lstat(file("journal.arena").c_str(), &status) != 0)
-    throw_errno("the journal's memory " + file("journal.arena"), errno);
+    throw_errno("the journal's memory " + file("journal.arena"), errno, errno == ENOENT ? Error::Kind::damaged : Error::Kind::usage);
 }
 
 Journal::~Journal() {
@@ -198,7 +198,7 @@ void Journal::begin(const std::vector<Fact>& job, const std::vector<Fact>& input
     // From then on inputs are not read any more, and one of them may have become an output.
     if (text_.checkpoint.state == Checkpoint::State::running)
       if (const std::string other = difference(text_.inputs, inputs); !other.empty())
-        throw Error("an input has changed since the journal in " + directory_ + " was begun: " + other);
+        throw Error("an input has changed since the journal in " + directory_ + " was begun: " + other + ": put it back as it was, or begin the job anew in another directory");
   } else {
     text_.job = job;
     text_.inputs = inputs;

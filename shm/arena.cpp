@@ -210,7 +210,7 @@ Arena::Arena(const ArenaFile* file) {
     struct stat status {};
     if (fstat(fd_, &status) != 0) throw_errno("look at " + file->path, errno);
     if (static_cast<std::size_t>(status.st_size) != size_)
-      throw Error(file->path + ": is truncated: " + std::to_string(status.st_size) + " bytes of " + std::to_string(size_));
+      throw Error(file->path + ": is truncated: " + std::to_string(status.st_size) + " bytes of " + std::to_string(size_), Error::Kind::damaged);
   }
   while (!again && ftruncate(fd_, static_cast<off_t>(size_)) != 0) {  // a file system may know a limit of its own
     error = errno;
@@ -264,7 +264,7 @@ Arena::Arena(const ArenaFile* file) {
     std::memset(base_, 0, kRegistryBytes);  // the processes of the run before are nobody now
   if (again)
     for (const ArenaExtent& extent : file->extents)
-      if (!adopt(extent, false)) throw Error(file->path + ": is damaged: memory that it tells of can not be");
+      if (!adopt(extent, false)) throw Error(file->path + ": is damaged: memory that it tells of can not be", Error::Kind::damaged);
 }
 
 namespace {

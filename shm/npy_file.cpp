@@ -186,7 +186,7 @@ class Temporary {
     if (fd_.get() >= 0) return;
     const int error = errno;
     const std::string name = std::exchange(name_, "");
-    if (again) throw_errno(path_ + ": open what was made of it so far, " + name, error);
+    if (again) throw_errno(path_ + ": open what was made of it so far, " + name, error, error == ENOENT ? Error::Kind::damaged : Error::Kind::usage);
     throw_errno("make a temporary file for " + path_ + ", " + name, error);
   }
   Temporary(const Temporary&) = delete;
@@ -307,7 +307,7 @@ NpyOutput::NpyOutput(const std::string& path, DType type, const Shape& shape, co
     if (fstat(impl_->temporary.fd(), &status) != 0) throw_errno("look at " + impl_->temporary.name(), errno);
     if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) != bytes)
       throw Error(impl_->temporary.name() + ": is not what was made of " + path + " so far: it has " + std::to_string(status.st_size) +
-                  " bytes instead of " + std::to_string(bytes));
+                  " bytes instead of " + std::to_string(bytes), Error::Kind::damaged);
   } else {
     if (bytes > static_cast<std::uint64_t>(std::numeric_limits<off_t>::max()))
       throw Error(path + ": a file of " + human_bytes(bytes) + " can not be");
@@ -357,7 +357,7 @@ void commit_kept(const KeptFile& file) {
   }
   if (stat(file.path.c_str(), &status) == 0 && status.st_ino == file.inode && status.st_dev == file.device) return;
   throw Error(file.path + ": the finished file is gone: neither it nor " + file.temporary + " is what the journal tells of",
-              Error::Kind::failed);
+              Error::Kind::damaged);
 }
 
 void write_npy(const std::string& path, DType type, const Shape& shape, const void* data) {

@@ -21,6 +21,7 @@ PROGRAM, CASE = os.path.abspath(sys.argv[1]), sys.argv[2]
 PLUGIN = os.path.abspath(sys.argv[3]) if len(sys.argv) > 3 else ""  # doze.c
 START = ["--start", sys.argv[4]] if len(sys.argv) > 4 else []
 PAGE = 4096
+REMEDY = "remove j and the temporaries beside the outputs (.NAME.ID.tmp), and begin it again without --resume"
 ROUNDS = int(os.environ.get("CADRE_JOURNAL_ROUNDS", "3"))
 
 
@@ -306,7 +307,11 @@ out = ["histogram.npy"]
         arguments = self.killed_in_the_middle()
         stat = os.stat(self.folder / "t.npy")
         os.utime(self.folder / "t.npy", ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-        self.expect_refused(self.run(*arguments, "--journal", "j", "--resume"), "an input has changed", "t.npy")
+        changed = self.run(*arguments, "--journal", "j", "--resume")
+        self.expect_refused(changed, "an input has changed", "t.npy", "put it back")
+        for ns in (stat.st_mtime_ns, stat.st_mtime_ns + 1):
+            when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(ns // 10**9)) + f".{ns % 10**9:09} UTC"
+            expect(when in changed.err, when, "is not in", changed.err)
         os.utime(self.folder / "t.npy", ns=(stat.st_atime_ns, stat.st_mtime_ns))
         self.expect_goes_on(arguments)
 
@@ -349,15 +354,21 @@ out = ["histogram.npy"]
             self.expect_refused(self.run(*resume), "journal")
         for length in [0, 5, 16, 30, 52, len(good) // 2, len(good) - 1]:
             path.write_bytes(good[:length])
-            self.expect_refused(self.run(*resume), "journal")
+            self.expect_refused(self.run(*resume), "journal", REMEDY)
         path.write_bytes(good)
         size = arena.stat().st_size
         os.truncate(arena, size - 4096)
-        self.expect_refused(self.run(*resume), "journal.arena: is truncated")
+        self.expect_refused(self.run(*resume), "journal.arena: is truncated", REMEDY)
         os.truncate(arena, size)
         arena.rename(self.folder / "away")
-        self.expect_refused(self.run(*resume), "journal.arena")
+        self.expect_refused(self.run(*resume), "journal.arena", REMEDY)
         (self.folder / "away").rename(arena)
+        temporary = next(self.folder.glob(".n.npy.*.tmp"))
+        temporary.rename(self.folder / "away")
+        self.expect_refused(self.run(*resume), temporary.name, REMEDY)
+        temporary.write_bytes((self.folder / "away").read_bytes()[:-8])
+        self.expect_refused(self.run(*resume), temporary.name, "bytes instead of", REMEDY)
+        (self.folder / "away").rename(temporary)
         self.expect_goes_on(arguments)
 
     # ---- damaged memory: each control word that a resumed run looks at ----
@@ -464,7 +475,7 @@ out = ["histogram.npy"]
                     raise AssertionError(f"{where} hangs") from None
                 expect(run.exit in (exit, 2), where, "exit", run.exit, run.err)
                 if run.exit == 2:
-                    expect("damaged" in run.err and "remove j and the temporaries" in run.err or "cut, or is laid out" in run.err, where, run.err)
+                    expect("damaged" in run.err and REMEDY in run.err or "cut, or is laid out" in run.err, where, run.err)
                     count["refused"] += 1
                 elif run.digest == undisturbed.digest:
                     count["the same"] += 1

@@ -283,7 +283,7 @@ void give_blocks(const Arena& arena, std::size_t at, std::size_t bytes) {
   int error;
   do error = posix_fallocate(arena.fd(), static_cast<off_t>(from), static_cast<off_t>(length));
   while (error == EINTR);
-  if (error) throw_errno("reserve " + human_bytes(bytes) + " in " + file_of_arena(arena), error, Error::Kind::failed);
+  if (error) throw_errno("reserve " + human_bytes(bytes) + " in " + file_of_arena(arena), error);
 }
 
 /* The same for a fresh extent; on tmpfs it is put onto huge pages where that can be, of which each needs one page to begin with. */
@@ -390,7 +390,12 @@ std::byte* Arena::reserve(std::size_t bytes) {
 }
 
 void Arena::secure(const void* p, std::size_t bytes) {
-  if (books().backing != Backing::memory) give_blocks(*this, static_cast<std::size_t>(static_cast<const std::byte*>(p) - base_), bytes);
+  if (books().backing == Backing::memory) return;
+  const auto at = static_cast<std::size_t>(static_cast<const std::byte*>(p) - base_);
+  const off_t data = lseek(fd_, static_cast<off_t>(at), SEEK_DATA);
+  const bool has_none = data < 0 || static_cast<std::size_t>(data) >= at + bytes;
+  if (has_none) require_file_space(fd_, bytes, file_of_arena(*this));  // before what is left is filled with a part of it
+  give_blocks(*this, at, bytes);
 }
 
 bool Arena::adopt(const ArenaExtent& extent, bool sparse) {

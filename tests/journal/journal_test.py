@@ -573,6 +573,21 @@ out = ["histogram.npy"]
         shutil.rmtree(self.folder / "j", ignore_errors=True)
         expect_equal(self.run(*arguments).exit, 0)
 
+    def a_small_file_system(self):
+        """Said before anything is computed, with both figures; nothing is left. Mounted in a namespace of its own, where that is allowed."""
+        self.save("x.npy", self.numbers.random(200_000))
+        (self.folder / "small").mkdir()
+        for size in ("100k", "600k", "5m"):
+            script = f'mount -t tmpfs -o size={size} none small || exit 77; "$@"; code=$?; ls -A small; exit $code'
+            command = [PROGRAM, "run", "sqrt", "--in", "x.npy", "--out", "y.npy", "--journal", "small/j"]
+            done = subprocess.run(["unshare", "-Urm", "bash", "-c", script, "bash", *command], cwd=self.folder, capture_output=True, text=True, timeout=100)
+            if done.returncode != 2 and ("unshare" in done.stderr or done.returncode == 77):
+                print("skipped: no file system can be mounted here")
+                return
+            expect_equal((done.returncode, done.stdout), (2, ""), size, done.stderr)
+            expect(re.search(r"journal.arena.*: needs .*, but .* are free on its file system", done.stderr), size, done.stderr)
+        expect_equal(sorted(os.listdir(self.folder)), ["small", "x.npy"])
+
 
 def main():
     with tempfile.TemporaryDirectory(prefix="cadre-journal-") as folder:

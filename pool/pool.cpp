@@ -78,7 +78,11 @@ Shared make_board(int workers, bool attach) {
   board->zygote.store(0);
   board->standby.store(0);
   for (std::uint32_t slot = 0; attach && slot < board->workers; ++slot) {
+    // Counts are told in the report: a wrong one does no harm.
+    const std::uint32_t crashes = board->watches[slot].crashes.load(), timeouts = board->watches[slot].timeouts.load();
     new (&board->watches[slot]) SlotWatch{};
+    board->watches[slot].crashes.store(crashes);
+    board->watches[slot].timeouts.store(timeouts);
     for (auto* count : {&board->lines[slot].keeps, &board->lines[slot].searching}) count->store(0);
   }
   return {board, memory};

@@ -324,7 +324,9 @@ void Executor::describe_memory(Pass& pass) {
       partial_bytes += list_bytes(value_bytes(w)) + w.room_pages * PageLayout(w.n_segments, value_bytes(w)).bytes;
     }
     auto* segments = reinterpret_cast<Segment*>(kept(segments_, Role::segments, w.n_segments * sizeof(Segment)));
-    for (std::uint32_t s = 0; s < w.n_segments && ledger_.fresh(); ++s) new (&segments[s]) Segment{};
+    // Until somebody may have locked one nothing of them is believed: a resumed pass may have been killed while its columns were cleared.
+    const bool untouched = !ledger_.begun(PassStage::kernel) && !ledger_.over(PassStage::kernel);
+    for (std::uint32_t s = 0; s < w.n_segments && untouched; ++s) new (&segments[s]) Segment{};
     w.segments = address_of(segments);
   }
   w.copies_at = round_up(partial_bytes, 64);

@@ -107,7 +107,7 @@ TEST(Table, HasOneLineForEachFigure) {
   std::ostringstream out;
   print_figures(out, race, run(race, kThreeRounds));
   EXPECT_EQ(out.str(),
-            "| a sum | at least 1.00 | 1.50 | 1.50 to 1.50 | processes: 2.00 ms, 500 GB/s | oneTBB: 3.00 ms, 333 GB/s | yes |\n");
+            "| a sum | at least 1.00 | 1.500 | 1.500 to 1.500 | processes: 2.00 ms, 500 GB/s | oneTBB: 3.00 ms, 333 GB/s | yes |\n");
 }
 
 }  // namespace

@@ -15,18 +15,23 @@ namespace cadre {
 
 namespace {
 
-// The caller's handlers are not the child's business. Sanitizers report through theirs: those stay.
+// A sanitizer reports through its own handlers of these.
+bool is_reported(int signal) {
+  for (int crash : {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP})
+    if (signal == crash) return CADRE_UNDER_ASAN || CADRE_UNDER_TSAN;
+  return false;
+}
+
+// The caller's handlers are not the child's business.
 void default_handlers() {
-#if !CADRE_UNDER_ASAN && !CADRE_UNDER_TSAN
   for (int signal = 1; signal < NSIG; ++signal) {
     struct sigaction now;
-    if (sigaction(signal, nullptr, &now) == 0 && now.sa_handler != SIG_DFL) {
+    if (!is_reported(signal) && sigaction(signal, nullptr, &now) == 0 && now.sa_handler != SIG_DFL) {
       struct sigaction def{};
       def.sa_handler = SIG_DFL;
       sigaction(signal, &def, nullptr);
     }
   }
-#endif
   // What a terminal sends to everybody is for the caller to decide.
   for (int signal : {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGXFSZ}) {
     struct sigaction ignore{};

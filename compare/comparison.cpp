@@ -419,6 +419,7 @@ Comparison compare_backends(const ComparisonPlan& plan) {
   for (const BackendSpec& spec : plan.backends)
     if (spec.backend == Backend::processes) shared.backend = Backend::processes;
   const Subject subject(plan.job, shared);
+  for (const std::uint64_t rows : plan.sizes) subject.check_size(rows);  // not after the others have been measured
 
   const std::vector<int> workers = plan.workers.empty() ? std::vector<int>{usable_cpu_count()} : plan.workers;
   std::vector<std::uint64_t> sizes = plan.sizes;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 #include <set>
 
 #include <cadre/engine/engine.hpp>
@@ -119,7 +120,7 @@ std::vector<std::pair<std::string, std::string>> Subject::input_files(const Job&
   return all;
 }
 
-Job Subject::sized(std::uint64_t rows, std::vector<std::unique_ptr<SizedFile>>& files) const {
+std::vector<std::pair<std::string, std::string>> Subject::cut_files() const {
   const KernelTable table(options_);
   const BoundStep first = bind_step(job_.steps.front(), table);
   std::int64_t length = -1;
@@ -127,10 +128,28 @@ Job Subject::sized(std::uint64_t rows, std::vector<std::unique_ptr<SizedFile>>& 
     if (const std::string file = file_of(job_, first.inputs[i]); first.kernel().inputs[i].role == CADRE_ROWS && !file.empty())
       if (const NpyInfo info = inspect_npy(file); !info.shape.empty()) length = info.shape[0];
   if (length < 1) throw Error("--sizes: " + job_.steps.front().kernel + " cuts none of its inputs into rows: its size is told by its parameters");
+  std::vector<std::pair<std::string, std::string>> all = input_files(job_);
+  std::erase_if(all, [length](const auto& input) {
+    const NpyInfo info = inspect_npy(input.second);
+    return info.shape.empty() || info.shape[0] != length;
+  });
+  return all;
+}
+
+void Subject::check_size(std::uint64_t rows) const {
+  unsigned __int128 bytes = 0;
+  for (const auto& [name, file] : cut_files()) {
+    NpyInfo info = inspect_npy(file);
+    info.shape[0] = 1;
+    bytes += static_cast<unsigned __int128>(elements_of(info.shape, size_of(info.type)) * size_of(info.type)) * rows;
+  }
+  constexpr std::uint64_t kMost = std::numeric_limits<std::uint64_t>::max();
+  require_memory(bytes < kMost ? static_cast<std::uint64_t>(bytes) : kMost, "--sizes: all that has " + std::to_string(rows) + " rows");
+}
+
+Job Subject::sized(std::uint64_t rows, std::vector<std::unique_ptr<SizedFile>>& files) const {
   Job job = job_;
-  for (const auto& [name, file] : input_files(job_)) {
-    const NpyInfo info = inspect_npy(file);
-    if (info.shape.empty() || info.shape[0] != length) continue;
+  for (const auto& [name, file] : cut_files()) {
     files.push_back(std::make_unique<SizedFile>(file, rows));
     if (job.files.contains(name)) {
       job.files[name] = files.back()->path();

@@ -33,6 +33,8 @@ class Subject {
   const Job& job() const { return job_; }
   /** The same over arrays of that many rows: every file that is as long as the first input which is cut. Throws Error (usage) when there is none. */
   Job sized(std::uint64_t rows, std::vector<std::unique_ptr<SizedFile>>& files) const;
+  /** Throws Error where there is no memory for inputs of that many rows, or where `sized` throws a usage error. */
+  void check_size(std::uint64_t rows) const;
   /** Bytes of all files that a job reads. */
   static std::uint64_t input_bytes(const Job& job);
   /** Reads them all once, so that whoever comes first does not pay for the disk. */
@@ -41,6 +43,9 @@ class Subject {
   static std::vector<std::pair<std::string, std::string>> input_files(const Job& job);
 
  private:
+  /** Names and files that are as long as the first input which is cut. Throws Error (usage): there is none. */
+  std::vector<std::pair<std::string, std::string>> cut_files() const;
+
   Job job_;
   Options options_;
 };

@@ -327,6 +327,7 @@ TEST_F(Compare, BadUsageIsRefusedBeforeAnythingIsMeasured) {
   expect_refused({"sum", "--in", "x.npy", "--journal", "j"}, "--journal: a journal keeps one run of a job");
   expect_refused({"sum", "--in", "x.npy", "--workers", "0"}, "--workers 0: 0 is not a whole number from 1 to 1024");
   expect_refused({"sum", "--in", "x.npy", "--sizes", "1X"}, "--sizes 1X: 1X is not a whole number");
+  expect_refused({"sum", "--in", "x.npy", "--sizes", "10,1024G"}, "--sizes: all that has 1099511627776 rows needs 8.0 TiB");
   expect_refused({"sum", "--in", "x.npy", "--csv", "nowhere/runs.csv"}, "nowhere/runs.csv: it can not be written");
   expect_refused({"sum", "--in", "missing.npy"}, "missing.npy");
   expect_refused({"sums", "--in", "x.npy"}, "did you mean sum?");

@@ -92,7 +92,7 @@ std::string why_different(const Comparison& all, const Point& point, const Conte
   else if (explained < 0.7 * gap)
     text += " That leaves " + percent(1 - explained / gap) + " of the difference unexplained.";
   const double kernel = slow.figures.kernel - fast.figures.kernel - std::max(0.0, slow.warm_usage.wait / std::max(slow.workers, 1) - fast.warm_usage.wait / std::max(fast.workers, 1));
-  if (kernel > 0.4 * gap && in_proportion)
+  if (kernel > 0.4 * gap && (in_proportion || found.size() == 1))
     text += std::string(" The kernel's code is the same: what makes it slower there is what it waits for, be it memory, caches or the system") +
             (slow.spec.backend == Backend::threads ? ", of which threads share more than processes do: an allocator, one address space and its lock, static variables." : ".");
   if (slow.figures.participants + 0.5 < slow.workers && slow.workers > 1)
@@ -110,17 +110,31 @@ std::string of_stream_text(const Comparison& all, const Point& point, const Cont
   return share > 1.02 ? "more than the " + roof + " that these cores streamed when that was measured" : percent(share) + " of the " + roof + " that these cores stream at most";
 }
 
-std::string why_equal(const Comparison& all, const Point& point, const ContestantResult& a, const ContestantResult& b) {
+/** What both have in common, which leaves little to tell them apart; "" where that is little. */
+std::string what_is_shared(const Comparison& all, const Point& point, const ContestantResult& a, const ContestantResult& b) {
   const double share = std::max(share_of_stream(all, point, a), share_of_stream(all, point, b));
   const double arithmetic = std::max(share_of_arithmetic(all, a), share_of_arithmetic(all, b));
   const double n = std::max(a.workers, 1), overhead = std::max(a.warm_usage.wait / n + a.figures.idle, b.warm_usage.wait / n + b.figures.idle) / std::max(a.median, 1e-12);
   if (share >= kNearRoof && leaves_caches(all, point))
     return " Both wait for memory: they move " + three_digits(a.bytes_per_second / 1e9) + " and " + three_digits(b.bytes_per_second / 1e9) + " GB/s, " + of_stream_text(all, point, a, share) +
            ", and how the workers are made changes nothing about memory.";
+  // Figures are of runs with a trace, which may have taken longer.
+  const auto part = [](const ContestantResult& c, double TraceFigures::*what) {
+    const TraceFigures& f = c.figures;
+    return f.*what / std::max({c.median, f.kernel + f.combine + f.lock_wait + f.idle, 1e-12});
+  };
+  const auto shares = [&](double TraceFigures::*what) { return percent(part(a, what)) + " and " + percent(part(b, what)); };
+  const double combining = std::max(part(a, &TraceFigures::combine), part(b, &TraceFigures::combine));
   if (overhead < 0.1)
-    return " Both spend " + percent(std::min(a.figures.kernel / a.median, 1.0)) + " and " + percent(std::min(b.figures.kernel / b.median, 1.0)) +
-           " of a run inside the same kernel on the same chunks; queues, faults, locks and idle time are too small to tell them apart." +
+    return " Both spend " + shares(&TraceFigures::kernel) + " of a run inside the same kernel on the same chunks" +
+           (combining >= 0.05 ? ", and " + shares(&TraceFigures::combine) + " combining what these gave" : std::string()) + "; queues, faults, locks and idle time are too small to tell them apart." +
            (arithmetic >= kSomeArithmetic ? " It computes at " + arithmetic_text(a.operations_per_second >= b.operations_per_second ? a : b, arithmetic) + "." : "");
+  return "";
+}
+
+std::string why_equal(const Comparison& all, const Point& point, const ContestantResult& a, const ContestantResult& b) {
+  if (const std::string shared = what_is_shared(all, point, a, b); !shared.empty()) return shared;
+  const double n = std::max(a.workers, 1);
   const auto spends = [&](const ContestantResult& c) {
     return name_of(point, c) + " " + time_text(c.figures.kernel) + " in the kernel, " + time_text(c.figures.idle) + " idle and " + time_text(c.warm_usage.wait / n) + " in the queue for a CPU";
   };
@@ -195,7 +209,7 @@ std::string explain_point(const Comparison& all, const Point& point) {
   if (!known) {
     text = "There was time for one block only, so that no interval can be given: " + name_a + " took " + time_text(a.median) + ", " + name_b + " " + time_text(b.median) + ". Give --max-time more seconds.";
   } else if (ratio.holds(1) && ratio.relative_width() > kTooWide) {
-    text = "Which of " + name_a + " and " + name_b + " is faster can not be told: the ratio may be anything from " + interval_text(ratio) + " (95 %). See the warnings, or give --max-time more seconds.";
+    text = "Which of " + name_a + " and " + name_b + " is faster can not be told: the ratio may be anything from " + interval_text(ratio) + " (95 %). See the warnings, or give --max-time more seconds." + what_is_shared(all, point, a, b);
   } else if (ratio.holds(1) || std::abs(ratio.value - 1) < 0.005) {
     text = "On " + name_a + " and on " + name_b + " the job takes the same time as far as can be told: the ratio is " + three_digits(ratio.value) + " (95 %: " + interval_text(ratio) + ")." + why_equal(all, point, a, b);
   } else {

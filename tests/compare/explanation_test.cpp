@@ -7,7 +7,7 @@ namespace cadre::compare {
 namespace {
 
 struct Figures {
-  double seconds, kernel, queue = 0, wake = 0, idle = 0;
+  double seconds, kernel, queue = 0, wake = 0, idle = 0, combine = 0;
   std::uint64_t faults = 0;
 };
 
@@ -21,7 +21,7 @@ ContestantResult contestant(const char* backend, int workers, const Figures& f) 
   for (int block = 0; block < 5; ++block) {
     c.blocks.emplace_back(3, run);
     for (Run& r : c.blocks.back()) r.seconds *= 1 + 1e-4 * block;
-    c.traced.push_back({.wake = f.wake, .kernel = f.kernel, .idle = f.idle, .participants = static_cast<double>(workers)});
+    c.traced.push_back({.wake = f.wake, .kernel = f.kernel, .combine = f.combine, .idle = f.idle, .participants = static_cast<double>(workers)});
     c.cold.push_back(run);
     c.start_ups.push_back({.seconds = 1e-3});
   }
@@ -69,6 +69,29 @@ TEST(Explanation, TheRestOfTheKernelsTimeIsWhatItWaitsFor) {
   expect_in(text, "10,000 page faults a run (at 1.00 us each as measured here), against 0 (25.0 % of the difference)");
   expect_in(text, "40.0 ms in the kernel for each worker, these included, against 20.0 ms (75.0 % of the difference)");
   expect_in(text, "of which threads share more than processes do");
+}
+
+TEST(Explanation, AKernelThatAloneIsMoreThanTheDifferenceIsWhatItWaitsForToo) {
+  const std::string text = paragraph({point(2, {.seconds = 24e-3, .kernel = 23e-3}, {.seconds = 20e-3, .kernel = 16e-3})});
+  expect_in(text, "23.0 ms in the kernel for each worker, against 16.0 ms. That is more than the whole difference");
+  expect_in(text, "of which threads share more than processes do");
+}
+
+TEST(Explanation, WhatBothHaveInCommonIsToldWhereTheRatioIsNotKnown) {
+  Point p = point(2, {.seconds = 20e-3, .kernel = 19.9e-3}, {.seconds = 20e-3, .kernel = 19.9e-3});
+  double by = 0.7;
+  for (auto& block : p.contestants[1].blocks) {
+    by += 0.1;
+    for (auto& run : block) run.seconds *= by;
+  }
+  const std::string text = paragraph({p});
+  expect_in(text, "can not be told: the ratio may be anything from");
+  expect_in(text, "inside the same kernel on the same chunks; queues, faults, locks and idle time are too small to tell them apart.");
+}
+
+TEST(Explanation, CombiningIsPartOfWhatTwoEqualsSpend) {
+  const std::string text = paragraph({point(2, {.seconds = 20e-3, .kernel = 8e-3, .combine = 11e-3}, {.seconds = 20e-3, .kernel = 8e-3, .combine = 12e-3})});
+  expect_in(text, "Both spend 40.0 % and 40.0 % of a run inside the same kernel on the same chunks, and 60.0 % and 55.0 % combining what these gave; queues");
 }
 
 TEST(Explanation, MoreThanTheWholeDifferenceIsCalledThat) {

@@ -24,7 +24,6 @@ namespace {
 constexpr std::size_t kLeastBlocks = 5;
 constexpr std::size_t kLeastRounds = 3, kMostRounds = 25;
 constexpr double kLeastPatience = 5;       // seconds that an answer may take however short the time is: processes are started, data loaded
-constexpr std::chrono::milliseconds kSettle{2};  // workers of the contestant before go to sleep
 
 /** CPU seconds of this process and all descendants that have been waited for. */
 double own_cpu() {

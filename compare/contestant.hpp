@@ -5,6 +5,7 @@
      caller -> contestant    the plan; then "cold", "load", "warm", "traced", "memory"; the end of the stream ends it
      contestant -> caller    what came of it, or {"error": ...} */
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <limits>
 #include <stdexcept>
@@ -36,6 +37,9 @@ struct ContestantPlan {
 
 enum class RunKind { cold, first, warm };
 const char* name_of(RunKind);
+
+/** Between two runs: workers of the one before go to sleep. */
+constexpr std::chrono::milliseconds kSettle{2};
 
 /** One run of the job. */
 struct Run {

@@ -27,14 +27,18 @@ int run_job(const JobArguments& a, Context& context) {
   StopSignals signals(settings.json);
   Report report;
   {
-    const StdoutAside aside(!settings.options.plugins.empty());
-    Engine engine(settings.options);
-    Progress progress(STDERR_FILENO, job.steps.size(), settings.progress && !settings.quiet);
-    if (progress.enabled())
-      job.progress = [&](std::size_t step, std::uint64_t done, std::uint64_t chunks) { progress.update(step, done, chunks); };
-    signals.started(report_before(job, engine.options()), engine.options().journal, aside.results());
-    report = engine.run(job);
-    signals.ended();
+    StdoutAside aside(!settings.options.plugins.empty());
+    signals.results_to(aside.results());
+    {
+      Engine engine(settings.options);
+      Progress progress(STDERR_FILENO, job.steps.size(), settings.progress && !settings.quiet);
+      if (progress.enabled())
+        job.progress = [&](std::size_t step, std::uint64_t done, std::uint64_t chunks) { progress.update(step, done, chunks); };
+      signals.started(report_before(job, engine.options()), engine.options().journal);
+      report = engine.run(job);
+    }
+    aside.put_back();
+    signals.results_to(STDOUT_FILENO);
   }
   if (!report.error.empty()) complain(report.error);
   write_out(settings.json ? to_json(report) + "\n" : settings.quiet ? bare_results(report) : summary(report));

@@ -60,16 +60,15 @@ StopSignals::StopSignals(bool json) : wants_json_(json), error_(std::string("cad
   }
 }
 
-void StopSignals::started(Report report, const std::string& journal, int results_to) {
+void StopSignals::started(Report report, const std::string& journal) {
   report.error = kAtOnce + (journal.empty() ? "" : "; the same command with --resume carries on from the journal in " + journal);
   told_error_ = "cadre: " + report.error + "\n";
   told_json_ = wants_json_ ? to_json(report) + "\n" : "";
   at_once = told_error_.c_str();
   at_once_json = told_json_.c_str();
-  results = results_to;
 }
 
-void StopSignals::ended() { results = STDOUT_FILENO; }
+void StopSignals::results_to(int fd) { results = fd; }
 
 StopSignals::~StopSignals() {
   for (int i = 0; i < kCount; ++i) sigaction(kSignals[i], &previous[i], nullptr);

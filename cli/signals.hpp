@@ -16,9 +16,10 @@ class StopSignals {
   StopSignals(const StopSignals&) = delete;
   StopSignals& operator=(const StopSignals&) = delete;
 
-  /** What is known of the job that runs now, for a sudden end to tell, on `results_to` until ended(). `journal`: "" where it has none. Once. */
-  void started(Report report, const std::string& journal, int results_to);
-  void ended();
+  /** Where a sudden end tells its JSON from now on; before: stdout. */
+  void results_to(int fd);
+  /** What is known of the job that runs now, for a sudden end to tell. `journal`: "" where it has none. Once. */
+  void started(Report report, const std::string& journal);
 
  private:
   const bool wants_json_;

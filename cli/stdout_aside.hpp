@@ -14,10 +14,13 @@ class StdoutAside {
   }
   StdoutAside(const StdoutAside&) = delete;
   ~StdoutAside() {
+    put_back();
+    if (kept_ >= 0) close(kept_);
+  }
+  void put_back() {
     if (kept_ < 0) return;
     std::fflush(stdout);
     dup2(kept_, STDOUT_FILENO);
-    close(kept_);
   }
   /** Where results go meanwhile. */
   int results() const { return kept_ >= 0 ? kept_ : STDOUT_FILENO; }

@@ -470,7 +470,7 @@ int ChunkRunner::call_kernel(const SlotPlace& place, cadre_chunk& c, const Call&
     outcome = code_.run(&c);
     if (outcome == CADRE_OK && c.scatter) outcome = ListTaker::flush(c.scatter);
   } catch (const std::exception& e) {
-    std::snprintf(failure_, sizeof failure_, "%s", e.what());
+    std::snprintf(failure_, sizeof failure_, "%s", *e.what() ? e.what() : "an exception whose what() is empty");
     outcome = kThrown;
   } catch (abi::__forced_unwind&) {  // of a thread that is cancelled: may not be stopped
     throw;

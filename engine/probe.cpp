@@ -117,7 +117,7 @@ struct Probe {
 // Runs `body` in a process of its own; afterwards the paper is at its beginning, behind the word that says whether all was well.
 void probe(const std::string& path, const char* doing, Paper& paper, bool sandbox, const std::function<void()>& body) {
   Probe p{&body, &paper, sandbox};
-  const pid_t pid = fork_child(&Probe::run, &p, Orphan::lives);
+  const pid_t pid = fork_child(&Probe::run, &p, Orphan::killed);
   if (pid < 0) throw_errno(path + ": fork a process that examines it", errno, Error::Kind::failed);
   pollfd watch{open_pidfd(pid), POLLIN, 0};
   int ready;

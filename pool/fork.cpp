@@ -32,8 +32,8 @@ void default_handlers() {
       sigaction(signal, &def, nullptr);
     }
   }
-  // What a terminal sends to everybody is for the caller to decide.
-  for (int signal : {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGXFSZ}) {
+  // What a terminal, or timeout(1), sends to everybody is for the caller to decide.
+  for (int signal : {SIGINT, SIGQUIT, SIGHUP, SIGTERM, SIGPIPE, SIGXFSZ}) {
     struct sigaction ignore{};
     ignore.sa_handler = SIG_IGN;
     sigaction(signal, &ignore, nullptr);

@@ -11,7 +11,7 @@ enum class Orphan { killed /* by the kernel, when the parent's thread ends: only
     dumps, no pending signals, and leaves by _exit (0) when body returns. Returns the child's pid, or -1 with errno set. */
 pid_t fork_child(void (*body)(void* context), void* context, Orphan orphan) noexcept;
 
-/** What such a child is like: default handlers, none for what a terminal sends to everybody, no core dumps, no signal blocked. */
+/** What such a child is like: default handlers, none for what is sent to everybody (SIGINT, SIGQUIT, SIGHUP, SIGTERM), no core dumps, no signal blocked. */
 void settle_in_child() noexcept;
 
 /** The same for a process of the user's: it keeps signal handlers and mask, standard input and limits as they are here, as fork does. */

@@ -29,6 +29,7 @@ namespace {
 constexpr std::uint64_t kWakeAfterNs = 600;      // let a spinning worker do a tiny job alone
 constexpr std::uint64_t kCallerSpinNs = 20'000;  // then the caller gives its CPU to the workers
 constexpr std::chrono::milliseconds kLookEvery{100};
+constexpr std::chrono::milliseconds kWakeSupervisorsEvery{1000};
 constexpr std::chrono::milliseconds kLeaveLook{10};
 constexpr std::uint64_t kLeaveNs = 5'000'000'000;  // for workers to put away what they keep
 
@@ -110,6 +111,7 @@ struct Pool::Impl {
       for (std::thread& t : threads) t.join();
     } else if (supervisor > 0 && getpid() == plan.caller) {  // a child that the caller forked must not end the caller's pool
       let_workers_leave();
+      wake_supervisors();
       (void)!write(shutdown_write, "x", 1);
       close(std::exchange(shutdown_write, -1));  // says the same, should the write fail
       while (waitpid(supervisor, nullptr, 0) < 0 && errno == EINTR) {
@@ -138,6 +140,13 @@ struct Pool::Impl {
       futex_wake(board.epoch);  // again and again: one that went to sleep meanwhile has missed the last
       if (keeps()) futex_wait(board.finished, seen, kLeaveLook);
     }
+  }
+
+  // One that was stopped, by hand or with a whole group of which this process alone was continued, would hold up whoever needs it; the others do not notice.
+  void wake_supervisors() const {
+    if (!threads.empty()) return;
+    for (const pid_t pid : {shared.board->standby.load(), shared.board->zygote.load()})
+      if (pid > 0) kill(pid, SIGCONT);
   }
 
   bool supervised() const {
@@ -358,6 +367,7 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
   } away{board};
   impl_->wake_workers(chunks);
   if (await_finish()) return complete();
+  std::uint64_t next_waking = begin + static_cast<std::uint64_t>(std::chrono::nanoseconds(kWakeSupervisorsEvery).count());
   std::uint64_t next_look = begin + static_cast<std::uint64_t>(std::chrono::nanoseconds(kLookEvery).count());
   for (;;) {
     // Workers die between a store and its wake, and counters miss what a dead one did not tell: look at the words themselves.
@@ -372,6 +382,10 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
     if (done == chunks) return complete();
     if (!impl_->supervised()) throw Error("the supervisors of the worker processes were killed: the job can not go on", Error::Kind::failed);
     if (board.dead.load()) break;
+    if (monotonic_ns() >= next_waking) {
+      next_waking = monotonic_ns() + static_cast<std::uint64_t>(std::chrono::nanoseconds(kWakeSupervisorsEvery).count());
+      impl_->wake_supervisors();
+    }
     if (look && monotonic_ns() >= next_look) {
       next_look = monotonic_ns() + static_cast<std::uint64_t>(std::chrono::nanoseconds(kLookEvery).count());
       const Stop wanted = look(done);

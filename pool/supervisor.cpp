@@ -95,7 +95,7 @@ class Zygote {
 
   [[noreturn]] void run() {
     board_.zygote.store(getpid());
-    signal(SIGTERM, SIG_IGN);  // sent to a whole group it is for the caller to act on, and a supervisor leaves with the caller
+    prctl(PR_SET_PDEATHSIG, SIGCONT);  // one that was stopped sees that it is alone
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     sigset_t child;
     sigemptyset(&child);
@@ -367,13 +367,14 @@ void live_as_worker(const SupervisorPlan& plan, int slot) {
     std::fprintf(stderr, "cadre: a worker can not map the shared memory: %s\n", std::strerror(error));
     _exit(70);
   }
+  signal(SIGTERM, SIG_DFL);  // whoever sends it to one worker, its kernel for instance, means that
   Worker(plan.board, *plan.task, slot).live();
   while (protocol(plan.board)->shutdown.load()) pause();  // until it is killed: leaving now would look like a death
 }
 
 void supervise(const SupervisorPlan& plan) {
-  signal(SIGTERM, SIG_IGN);
   prctl(PR_SET_NAME, "cadre-standby");
+  prctl(PR_SET_PDEATHSIG, SIGCONT);  // one that was stopped sees that it is alone
   prctl(PR_SET_CHILD_SUBREAPER, 1);
   plan.board->standby.store(getpid());
   const pid_t zygote = fork_child(zygote_body, const_cast<SupervisorPlan*>(&plan), Orphan::lives);

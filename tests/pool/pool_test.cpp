@@ -199,22 +199,41 @@ TEST_F(PoolTest, FaultC3_BothSupervisorsKilledIsAnErrorAndLeavesNothing) {
   for (const pid_t pid : workers) EXPECT_TRUE(gone_within(pid, 1000));
 }
 
-TEST_F(PoolTest, FaultC1_TheDeathOfTheCallerEndsEverything) {
-  int ends[2];
-  ASSERT_EQ(pipe(ends), 0);
-  const pid_t caller = fork();  // and exec: a forked child has no arena of its own
-  if (caller == 0) {
-    dup2(ends[1], STDOUT_FILENO);
-    execl(CADRE_POOL_CALLER, CADRE_POOL_CALLER, nullptr);
-    _exit(127);
+TEST_F(PoolTest, FaultC3_AStoppedSupervisorHoldsNobodyUp) {
+  Stage stage;
+  stage.sheet->work_us = 1000;
+  {
+    Pool pool({.workers = 2}, stage.task());
+    ASSERT_TRUE(pool.run(10, false).complete);
+    kill(pool.zygote(), SIGSTOP);
+    // Nobody but the zygote replaces workers.
+    for (const pid_t pid : pool.worker_pids()) kill(pid, SIGKILL);
+    EXPECT_TRUE(pool.run(300, false).complete);
+    EXPECT_EQ(stage.missing(300), 0);
+    for (const pid_t pid : {pool.standby(), pool.zygote()}) kill(pid, SIGSTOP);
   }
-  pid_t pids[5];
-  ASSERT_EQ(read(ends[0], pids, sizeof pids), static_cast<ssize_t>(sizeof pids));
-  close(ends[0]);
-  close(ends[1]);
-  kill(caller, SIGKILL);
-  waitpid(caller, nullptr, 0);
-  for (const pid_t pid : pids) EXPECT_TRUE(gone_within(pid, 1000)) << pid;
+}
+
+TEST_F(PoolTest, FaultC1_TheDeathOfTheCallerEndsEverythingAlsoWhatIsStopped) {
+  for (const bool stopped : {false, true}) {
+    int ends[2];
+    ASSERT_EQ(pipe(ends), 0);
+    const pid_t caller = fork();  // and exec: a forked child has no arena of its own
+    if (caller == 0) {
+      setpgid(0, 0);
+      dup2(ends[1], STDOUT_FILENO);
+      execl(CADRE_POOL_CALLER, CADRE_POOL_CALLER, nullptr);
+      _exit(127);
+    }
+    pid_t pids[5];
+    ASSERT_EQ(read(ends[0], pids, sizeof pids), static_cast<ssize_t>(sizeof pids));
+    close(ends[0]);
+    close(ends[1]);
+    if (stopped) kill(-caller, SIGSTOP);
+    kill(caller, SIGKILL);
+    waitpid(caller, nullptr, 0);
+    for (const pid_t pid : pids) EXPECT_TRUE(gone_within(pid, 1000)) << pid;
+  }
 }
 
 TEST_F(PoolTest, AChildThatTheCallerForkedCanNeitherUseNorEndThePool) {

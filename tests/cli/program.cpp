@@ -69,6 +69,7 @@ Outcome run_cadre(const Arguments& arguments, const Surroundings& s) {
     if (out[1] < 0) throw std::runtime_error("open " + s.stdout_file);
   }
   const pid_t pid = fork();
+  if (s.own_group) setpgid(pid, pid);  // here and there: whoever comes first
   if (pid == 0) {
     dup2(out[1], STDOUT_FILENO);
     dup2(err[1], STDERR_FILENO);

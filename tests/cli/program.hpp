@@ -27,6 +27,7 @@ struct Surroundings {
   bool stdout_closed_pipe = false;                 // stdout is a pipe that nobody reads
   std::string folder;                              // working directory; "" that of the test
   std::function<void(int pid)> meanwhile;          // called once after the start
+  bool own_group = false;                          // it leads a process group of its own
 };
 
 /** cadre ARGUMENTS..., waited for. */

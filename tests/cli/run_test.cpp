@@ -8,8 +8,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <numeric>
+#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -216,6 +218,19 @@ TEST_F(CliRunNap, S1AndS2ASignalStopsAfterTheChunksThatRun) {
     EXPECT_LT(j.at("faults").at("crashes"), 1);
     await_workers_gone();
   }
+}
+
+TEST_F(CliRunNap, S2ASignalToTheWholeGroupIsTheCallersAlsoWhileProcessesStart) {
+  for (const char* start : {"fork", "forkserver", "spawn"})
+    for (int ms = 2; ms <= 40; ms += 2) {
+      const Outcome o = run_cadre(nap("5", {"--start", start}), {.meanwhile = [ms](int pid) {
+                                                                   std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+                                                                   kill(-pid, SIGTERM);
+                                                                 },
+                                                                 .own_group = true});
+      // The program itself may not have come to take it.
+      EXPECT_TRUE(o.exit == 143 || o.signal == SIGTERM) << start << " after " << ms << " ms: " << o.exit << ' ' << o.err;
+    }
 }
 
 TEST_F(CliRunNap, S1ASecondCtrlCEndsAtOnceAndLeavesNoWorker) {

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <new>
+#include <string>
 #include <thread>
 #include <utility>
 
@@ -89,6 +90,17 @@ Shared make_board(int workers, bool attach) {
   return {board, memory};
 }
 
+bool is_stopped(pid_t pid) {
+  char text[512];
+  const int fd = pid > 0 ? open(("/proc/" + std::to_string(pid) + "/stat").c_str(), O_RDONLY | O_CLOEXEC) : -1;
+  if (fd < 0) return false;
+  const ssize_t n = read(fd, text, sizeof text - 1);
+  close(fd);
+  text[std::max<ssize_t>(n, 0)] = 0;
+  const char* const name_ends = strrchr(text, ')');
+  return name_ends && name_ends[1] == ' ' && name_ends[2] == 'T';
+}
+
 }  // namespace
 
 struct Pool::Impl {
@@ -111,14 +123,9 @@ struct Pool::Impl {
       for (std::thread& t : threads) t.join();
     } else if (supervisor > 0 && getpid() == plan.caller) {  // a child that the caller forked must not end the caller's pool
       let_workers_leave();
-      wake_supervisors();
       (void)!write(shutdown_write, "x", 1);
       close(std::exchange(shutdown_write, -1));  // says the same, should the write fail
-      while (waitpid(supervisor, nullptr, 0) < 0 && errno == EINTR) {
-      }
-      pollfd last{lifeline_read, POLLIN, 0};  // a zygote that has lost its standby is not this process's child
-      while (poll(&last, 1, 10'000) < 0 && errno == EINTR) {
-      }
+      await_supervisors();
     }
     for (int fd : {shutdown_write, lifeline_read, plan.shutdown_fd, plan.caller_pidfd})
       if (fd >= 0) close(fd);
@@ -142,10 +149,27 @@ struct Pool::Impl {
     }
   }
 
-  // One that was stopped, by hand or with a whole group of which this process alone was continued, would hold up whoever needs it; the others do not notice.
+  // The line is cut when the last of them has ended. A zygote that has lost its standby is not this process's child, and a child that the program forked may hold the line.
+  void await_supervisors() {
+    bool reaped = false;
+    for (std::uint64_t since = 0; !reaped || monotonic_ns() - since < kLeaveNs;) {
+      pollfd line{lifeline_read, POLLIN, 0};
+      if (poll(&line, 1, static_cast<int>(kLookEvery.count())) > 0) break;
+      wake_supervisors();
+      if (!reaped && waitpid(supervisor, nullptr, WNOHANG) != 0) reaped = true, since = monotonic_ns();
+    }
+    while (!reaped && waitpid(supervisor, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+
+  // A supervisor that was stopped, by hand or with a whole group of which this process alone was continued, would hold up whoever needs it. What was stopped
+  // with it goes on too: the supervisor would take such a worker for one that hangs.
   void wake_supervisors() const {
-    if (!threads.empty()) return;
-    for (const pid_t pid : {shared.board->standby.load(), shared.board->zygote.load()})
+    const Board& board = *shared.board;
+    if (!threads.empty() || !(is_stopped(board.standby.load()) || is_stopped(board.zygote.load()))) return;
+    for (std::uint32_t s = 0; s < board.workers; ++s)
+      if (const pid_t pid = board.watches[s].pid.load(); pid > 0) kill(pid, SIGCONT);
+    for (const pid_t pid : {board.zygote.load(), board.standby.load()})
       if (pid > 0) kill(pid, SIGCONT);
   }
 

@@ -464,8 +464,8 @@ out = ["histogram.npy"]
             end = time.monotonic() + seconds / moments
             kinds = [[t for t in tries if t[0] == what] for what in fields]
             tries = [kind[i] for i in range(max(map(len, kinds))) for kind in kinds if i < len(kind)]  # of each kind in turn
-            for what, at, bits in tries:
-                if time.monotonic() > end:
+            for done, (what, at, bits) in enumerate(tries):
+                if time.monotonic() > end and done >= 2 * len(fields):  # where each takes seconds, two of each kind
                     break
                 self.put_back(left, (at, bits))
                 where = f"{name}: byte {at:#x} of {what} with bits {bits:#x} changed:"

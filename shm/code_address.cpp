@@ -2,9 +2,11 @@
 
 #include <elf.h>
 #include <link.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <cstring>
+#include <mutex>
 #include <string>
 
 #include <cadre/shm/error.hpp>
@@ -51,13 +53,22 @@ struct Search {
   bool found = false, named = false;
 };
 
+// dl_iterate_phdr holds a lock of the loader, which a child that another thread forks meanwhile would find locked for ever: nobody forks then.
+std::mutex looking;
+[[maybe_unused]] const int no_fork_meanwhile = pthread_atfork([] { looking.lock(); }, [] { looking.unlock(); }, [] { looking.unlock(); });
+
+int iterate_modules(int (*look)(dl_phdr_info*, std::size_t, void*), void* context) {
+  const std::lock_guard lock(looking);
+  return dl_iterate_phdr(look, context);
+}
+
 std::string module_name(const CodeAddress& a) { return a.module[0] ? a.module.data() : "the program"; }
 
 }  // namespace
 
 CodeAddress locate_code(const void* code) {
   Search search{.code = reinterpret_cast<std::uintptr_t>(code)};
-  dl_iterate_phdr(
+  iterate_modules(
       [](dl_phdr_info* info, std::size_t, void* context) {
         auto& s = *static_cast<Search*>(context);
         if (!holds(*info, s.code)) return 0;
@@ -79,7 +90,7 @@ void* resolve_code(const CodeAddress& address) {
     const CodeAddress* wanted;
     std::uintptr_t at;
   } match{&address, 0};
-  dl_iterate_phdr(
+  iterate_modules(
       [](dl_phdr_info* info, std::size_t, void* context) {
         auto& m = *static_cast<Match*>(context);
         CodeAddress here;
@@ -106,7 +117,7 @@ struct Loaded {
 
 std::vector<Loaded> loaded_modules() {
   std::vector<Loaded> all;
-  dl_iterate_phdr(
+  iterate_modules(
       [](dl_phdr_info* info, std::size_t, void* context) {
         Loaded m{.base = info->dlpi_addr, .begin = ~std::uintptr_t{0}};
         if (!read_build_id(*info, m.id)) return 0;

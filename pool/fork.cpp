@@ -6,7 +6,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <initializer_list>
 
 #include <cadre/shm/sanitizers.hpp>
@@ -52,17 +51,10 @@ void settle_in_child() noexcept {
 }
 
 pid_t fork_child(void (*body)(void*), void* context, Orphan orphan) noexcept {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
+  const SignalsBlocked across_the_fork;
   const pid_t parent = getpid();
   const pid_t pid = fork();
-  if (pid != 0) {
-    const int saved = errno;
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    errno = saved;
-    return pid;
-  }
+  if (pid != 0) return pid;
   if (orphan == Orphan::killed) prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (getppid() != parent) _exit(0);  // it died before the line above could tell
   settle_in_child();
@@ -71,13 +63,10 @@ pid_t fork_child(void (*body)(void*), void* context, Orphan orphan) noexcept {
 }
 
 pid_t fork_process(void (*body)(void*), void* context) noexcept {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  const pid_t pid = fork();
-  const int saved = errno;
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
-  errno = saved;
+  const pid_t pid = [] {
+    const SignalsBlocked across_the_fork;
+    return fork();
+  }();
   if (pid != 0) return pid;
   body(context);
   _exit(0);

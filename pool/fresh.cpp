@@ -54,21 +54,6 @@ OwnPlan& unpack(ParcelReader& reader) {
   return own;
 }
 
-/** What is sent to the whole group must not end a copy that has not yet come to say that it ignores it: it has the mask of who starts it. */
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  ~SignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-
- private:
-  sigset_t before_;
-};
-
 void make_task(OwnPlan& own) {
   ParcelReader reader(own.recipe.parcel.bytes());
   own.task = own.recipe.make(reader);
@@ -100,6 +85,7 @@ void begin_worker(ParcelReader& reader) {
 pid_t exec_supervisor(const SupervisorPlan& plan) {
   Parcel parcel;
   pack(parcel, plan);
+  // What is sent to the whole group must not end a copy that has not yet come to say that it ignores it: it has the mask of who starts it.
   const SignalsBlocked until_it_settles;
   return exec_program(begin_supervisor, parcel, {plan.lifeline_fd, plan.shutdown_fd, plan.caller_pidfd});
 }

@@ -30,9 +30,9 @@ namespace {
 constexpr std::uint64_t kWakeAfterNs = 600;      // let a spinning worker do a tiny job alone
 constexpr std::uint64_t kCallerSpinNs = 20'000;  // then the caller gives its CPU to the workers
 constexpr std::chrono::milliseconds kLookEvery{100};
-constexpr std::chrono::milliseconds kWakeSupervisorsEvery{1000};
+constexpr std::uint64_t kWakeSupervisorsNs = 1'000'000'000;  // how often that is looked for
 constexpr std::chrono::milliseconds kLeaveLook{10};
-constexpr std::uint64_t kLeaveNs = 5'000'000'000;  // for workers to put away what they keep
+constexpr std::uint64_t kLeaveNs = 5'000'000'000;  // for workers to put away what they keep, and for a zygote that has lost its standby
 
 // State that workers, supervisors and caller share, in protocol memory of the arena.
 struct Shared {
@@ -391,7 +391,7 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
   } away{board};
   impl_->wake_workers(chunks);
   if (await_finish()) return complete();
-  std::uint64_t next_waking = begin + static_cast<std::uint64_t>(std::chrono::nanoseconds(kWakeSupervisorsEvery).count());
+  std::uint64_t next_waking = begin + kWakeSupervisorsNs;
   std::uint64_t next_look = begin + static_cast<std::uint64_t>(std::chrono::nanoseconds(kLookEvery).count());
   for (;;) {
     // Workers die between a store and its wake, and counters miss what a dead one did not tell: look at the words themselves.
@@ -407,7 +407,7 @@ PoolResult Pool::run(std::uint64_t chunks, bool ordered, const std::function<Sto
     if (!impl_->supervised()) throw Error("the supervisors of the worker processes were killed: the job can not go on", Error::Kind::failed);
     if (board.dead.load()) break;
     if (monotonic_ns() >= next_waking) {
-      next_waking = monotonic_ns() + static_cast<std::uint64_t>(std::chrono::nanoseconds(kWakeSupervisorsEvery).count());
+      next_waking = monotonic_ns() + kWakeSupervisorsNs;
       impl_->wake_supervisors();
     }
     if (look && monotonic_ns() >= next_look) {
